@@ -1,0 +1,151 @@
+"""Tools as data: their names, definitions, classes, contracts and results."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from interlock.model.canonical import canonical_sha256
+from interlock.model.errors import UserError
+
+MODEL_NAME_LIMIT = 64  # the longest function name that every provider takes
+
+
+class ActionClass(StrEnum):
+    """How much harm a call can do; `egress` is a separate axis."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+
+    @property
+    def rank(self) -> int:
+        """0 for read, 1 for write, 2 for destructive."""
+        return list(ActionClass).index(self)
+
+
+@dataclass(frozen=True, order=True)
+class ToolRef:
+    """A tool's full name, `server.name`, split at the first dot."""
+
+    server: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `server.name`.
+
+        Raises:
+            UserError: there is no dot, or a side of it is empty.
+        """
+        server, dot, name = text.partition(".")
+        if not (dot and server and name):
+            raise UserError(f"'{text}' is no tool: expected server.name, as in workspace.read")
+        return cls(server, name)
+
+    def __str__(self) -> str:
+        return f"{self.server}.{self.name}"
+
+    @property
+    def model_name(self) -> str:
+        """The name a model sees: `server__name`, at most 64 characters (a longer one ends in a hash)."""
+        plain = f"{self.server}__{self.name}"
+        if len(plain) <= MODEL_NAME_LIMIT:
+            return plain
+        return f"{plain[: MODEL_NAME_LIMIT - 9]}_{canonical_sha256(plain)[:8]}"
+
+
+@dataclass(frozen=True)
+class ToolDefinition:
+    """One tool as its server lists it; `internal` ones belong to the gate and are never shown to a model."""
+
+    ref: ToolRef
+    title: str | None
+    description: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None = None
+    annotations: dict[str, Any] = field(default_factory=dict)
+    internal: bool = False
+
+    @property
+    def pin_sha256(self) -> str:
+        """Hash over everything a model or the gate relies on: a change of it is another tool."""
+        return canonical_sha256(
+            {
+                "name": self.ref.name,
+                "title": self.title,
+                "description": self.description,
+                "inputSchema": self.input_schema,
+                "outputSchema": self.output_schema,
+                "annotations": self.annotations,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ToolContract:
+    """What the operator (or a built-in server) declares of a tool; all of it optional, nothing of it a hint.
+
+    Attributes:
+        action_class: read, write or destructive; None leaves it to the classifier.
+        egress: whether data can leave the machine; None leaves it to the classifier.
+        control: arguments that decide where or on what the call acts (path, recipient, id, amount).
+        paths: arguments that name files, for measuring and snapshots.
+        output: `trusted` or `untrusted`.
+        idempotent: a repeat with the same idempotency key has no further effect.
+        snapshot: the server can preview, capture and restore what this tool changes.
+        verify: how to find out whether a call took effect: `{tool, args, expect}`, see docs/guardrails.md.
+        inverse: a call that takes it back: `{tool, args}`.
+    """
+
+    action_class: ActionClass | None = None
+    egress: bool | None = None
+    control: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    output: str = "untrusted"
+    idempotent: bool = False
+    snapshot: bool = False
+    verify: dict[str, Any] | None = None
+    inverse: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool answered: `text` is what a model reads, `structured` the JSON object if the tool gave one."""
+
+    ok: bool
+    text: str
+    structured: dict[str, Any] | None = None
+    truncated: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Shape `{ok, text, structured, truncated}`."""
+        return {"ok": self.ok, "text": self.text, "structured": self.structured, "truncated": self.truncated}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(data["ok"], data["text"], data.get("structured"), data.get("truncated", False))
+
+
+class ServerState(StrEnum):
+    """Where a tool server's process is in its life."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    QUARANTINED = "quarantined"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True)
+class ServerHealth:
+    """One tool server's health as data."""
+
+    server: str
+    state: ServerState
+    reason: str
+    tools: int
+    restarts: int
+    pid: int | None = None
+    stderr_tail: tuple[str, ...] = ()
