@@ -1,0 +1,122 @@
+"""A task, its states and its bounds."""
+
+import datetime
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life; the last five are final."""
+
+    QUEUED = "queued"
+    DELAYED = "delayed"
+    RUNNING = "running"
+    WAITING_APPROVAL = "waiting_approval"
+    WAITING_CHILDREN = "waiting_children"
+    WAITING_RETRY = "waiting_retry"
+    VERIFYING = "verifying"
+    ESCALATED = "escalated"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    REJECTED = "rejected"
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more can happen to the task."""
+        return self in FINAL_STATES
+
+    @property
+    def held(self) -> bool:
+        """True while a worker holds the task."""
+        return self in (TaskState.RUNNING, TaskState.VERIFYING)
+
+
+FINAL_STATES = frozenset(
+    {TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED, TaskState.TIMED_OUT, TaskState.REJECTED}
+)
+
+
+class TaskKind(StrEnum):
+    """What a task runs: an agent, or the reversal of what one did."""
+
+    AGENT = "agent"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True)
+class TaskLimits:
+    """Bounds of one task; see `LimitsConfig`."""
+
+    max_duration_s: float = 900.0
+    max_runs: int = 3
+    max_turns: int = 50
+    max_crashes: int = 5
+    retry_delay_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What somebody asks for.
+
+    Attributes:
+        text: the trusted part.
+        inputs: the untrusted part.
+        priority: 0 to 9, 0 first.
+        dedupe_key: None means computed from agent, text and inputs.
+        not_before: earliest start.
+        undo_of: for an undo task, the task or call whose effects it takes back.
+    """
+
+    agent: str
+    text: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    priority: int = 5
+    dedupe_key: str | None = None
+    not_before: datetime.datetime | None = None
+    max_duration_s: float | None = None
+    kind: TaskKind = TaskKind.AGENT
+    undo_of: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as it stands in the database."""
+
+    id: str
+    agent: str
+    kind: TaskKind
+    state: TaskState
+    state_reason: str
+    priority: int
+    run_no: int
+    segment_no: int
+    epoch: int
+    crashes: int
+    worked_s: float
+    cancel_requested: bool
+    limits: TaskLimits
+    config_sha256: str
+    submitted_by: str
+    created_at: datetime.datetime
+    changed_at: datetime.datetime
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    not_before: datetime.datetime | None = None
+    dedupe_key: str | None = None
+    executor_id: str | None = None
+    retry_of: str | None = None
+    tainted: bool = False
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One worker's hold of a run: whoever shows another epoch has lost it."""
+
+    task_id: str
+    run_no: int
+    segment_no: int
+    epoch: int
+    executor_id: str

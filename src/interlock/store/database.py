@@ -1,0 +1,166 @@
+"""The pool of connections and the transaction that every repository works in.
+
+Every statement is parametrised. Driver errors become errors of our tree here and nowhere else.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
+
+from interlock.config import Clock, SystemClock
+from interlock.model import DatabaseUnavailable, DatabaseUnfit, Fenced, Lease
+from interlock.store.sealing import Sealer
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+Row: TypeAlias = dict[str, Any]
+Params: TypeAlias = Mapping[str, Any] | Sequence[Any]
+
+SCHEMA = "interlock"
+APP_ROLE = "interlock_app"
+CONNECT_TIMEOUT_S = 10.0
+STATEMENT_TIMEOUT_S = 60.0
+
+
+class Transaction:
+    """One open transaction; repositories take it and run their statements in it."""
+
+    def __init__(self, connection: "AsyncConnection[Row]", clock: Clock, sealer: Sealer) -> None:
+        self._connection = connection
+        self.clock = clock
+        self.sealer = sealer
+
+    async def run(self, sql: LiteralString, params: Params = ()) -> int:
+        """Execute a statement; the number of rows it touched."""
+        cursor = await self._connection.execute(sql, params)
+        return cursor.rowcount
+
+    async def rows(self, sql: LiteralString, params: Params = ()) -> list[Row]:
+        """All rows of a query."""
+        cursor = await self._connection.execute(sql, params)
+        return await cursor.fetchall()
+
+    async def row(self, sql: LiteralString, params: Params = ()) -> Row | None:
+        """The first row of a query, if there is one."""
+        cursor = await self._connection.execute(sql, params)
+        return await cursor.fetchone()
+
+    async def many(self, sql: LiteralString, params: Sequence[Params]) -> None:
+        """Execute a statement once for each set of parameters."""
+        if params:
+            async with self._connection.cursor() as cursor:
+                await cursor.executemany(sql, params)
+
+
+class Database:
+    """A pool on one Postgres, as the application's role."""
+
+    def __init__(self, conninfo: str, sealer: Sealer, clock: Clock | None = None, *, size: int = 10) -> None:
+        self.conninfo = conninfo
+        self.sealer = sealer
+        self.clock: Clock = clock or SystemClock()
+        self._size = size
+        self._pool: AsyncConnectionPool[AsyncConnection[Row]] | None = None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            DatabaseUnavailable: nothing answers within ten seconds.
+            DatabaseUnfit: the role is a superuser, or the server is older than 15.
+        """
+        import psycopg
+        from psycopg.rows import dict_row
+        from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+        pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+            self.conninfo,
+            min_size=1,
+            max_size=self._size,
+            timeout=CONNECT_TIMEOUT_S,
+            open=False,
+            kwargs={"row_factory": dict_row},
+            check=AsyncConnectionPool.check_connection,
+            configure=_configure,
+            reconnect_timeout=60.0,
+        )
+        try:
+            await pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
+        except (psycopg.Error, PoolTimeout) as error:
+            await pool.close()
+            raise DatabaseUnavailable(f"Postgres does not answer: {plain_error(error)}") from error
+        self._pool = pool
+        try:
+            await self._check_fit()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _check_fit(self) -> None:
+        async with self.transaction() as tx:
+            row = await tx.row(
+                "select current_setting('server_version_num')::int as version, r.rolsuper or r.rolbypassrls as mighty,"
+                " current_user as name from pg_roles r where r.rolname = current_user"
+            )
+        if row is None or row["version"] < 150_000:
+            raise DatabaseUnfit(
+                "Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out"
+            )
+        if row["mighty"]:
+            raise DatabaseUnfit(
+                f"the role '{row['name']}' is a superuser; workers must not be able to alter the audit"
+            )
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    @asynccontextmanager
+    async def transaction(self, lease: Lease | None = None) -> AsyncIterator[Transaction]:
+        """A transaction; with a lease it first locks the task's row and checks that the lease still holds it.
+
+        Raises:
+            Fenced: another worker has the run now.
+            DatabaseUnavailable: the connection was lost; nothing of the transaction was kept, unless it was
+                lost during the commit.
+        """
+        import psycopg
+        from psycopg_pool import PoolClosed, PoolTimeout
+
+        if self._pool is None:
+            raise DatabaseUnavailable("the database is not open")
+        try:
+            async with self._pool.connection() as connection:
+                tx = Transaction(connection, self.clock, self.sealer)
+                if lease is not None:
+                    await _check_lease(tx, lease)
+                yield tx
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+            raise DatabaseUnavailable(f"Postgres does not answer: {plain_error(error)}") from error
+
+
+async def _configure(connection: "AsyncConnection[Row]") -> None:
+    """Sessions work as the application's role even when the DSN names a mightier one."""
+    await connection.execute("select set_config('search_path', 'interlock, pg_catalog', false)")
+    await connection.execute(
+        "select set_config('statement_timeout', %s, false)", [str(int(STATEMENT_TIMEOUT_S * 1000))]
+    )
+    await connection.execute("select set_config('idle_in_transaction_session_timeout', '60000', false)")
+    await connection.execute(f"set role {APP_ROLE}")
+    await connection.commit()
+
+
+async def _check_lease(tx: Transaction, lease: Lease) -> None:
+    row = await tx.row("select epoch from task where id = %s for update", [lease.task_id])
+    if row is None or row["epoch"] != lease.epoch:
+        raise Fenced(f"another worker has task {lease.task_id[:8]} now")
+
+
+def plain_error(error: BaseException) -> str:
+    """The driver's first line; libpq puts no password in it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
