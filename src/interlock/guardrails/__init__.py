@@ -1,1 +1,30 @@
-"""The guardrails room."""
+"""The gate: `think` for every model call, `act` for every tool call; approvals and undo."""
+
+from interlock.guardrails.approvals import decide, expire
+from interlock.guardrails.case import Subject
+from interlock.guardrails.checkpoint import Checkpoint
+from interlock.guardrails.contracts import contract_of
+from interlock.guardrails.expect import meets
+from interlock.guardrails.gate import Gate
+from interlock.guardrails.ledger import doubt
+from interlock.guardrails.policy import DEFAULTS, Policy
+from interlock.guardrails.think import Thinker
+from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, proposal_of
+
+__all__ = [
+    "DEFAULTS",
+    "Checkpoint",
+    "Gate",
+    "Policy",
+    "Subject",
+    "Thinker",
+    "UndoPlan",
+    "contract_of",
+    "decide",
+    "doubt",
+    "expire",
+    "mark_impossible",
+    "meets",
+    "plan_undo",
+    "proposal_of",
+]

@@ -107,6 +107,13 @@ class Unauthorized(UserError):
     hint = 'set INTERLOCK_TOKEN to the content of the "token" file in INTERLOCK_HOME'
 
 
+class HomeUnfit(UserError):
+    """The state folder or a secret in it can't be made, is someone else's, or is open to other users."""
+
+    code = "home_unfit"
+    hint = "set INTERLOCK_HOME to a folder of your own"
+
+
 # ---- the gate said no --------------------
 
 
@@ -208,6 +215,25 @@ class ModelRefused(InterlockError):
 
     code = "model_refused"
     hint = "interlock config check"
+
+
+class ModelBusy(ModelUnavailable):
+    """A model provider refuses for now, because of its rate limit or load; `retry_after_s` is what it asked for."""
+
+    code = "model_busy"
+    hint = "interlock status"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class PlaybookFailed(InterlockError):
+    """A playbook stopped: a step failed, or the playbook itself ends as a failure; the next run can succeed."""
+
+    code = "playbook_failed"
+    hint = "interlock tasks show ID"
+    retryable = True
 
 
 class MissingExtra(UserError):

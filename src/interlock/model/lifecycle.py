@@ -69,7 +69,7 @@ class RunFailed:
 
     Attributes:
         retryable: another run may succeed.
-        clean: the run left no effect behind, so the next one can start afresh.
+        clean: the run left no effect behind, so the next one starts afresh; else it inherits the history.
     """
 
     reason: str
@@ -256,11 +256,9 @@ def _run_failed(life: Life, event: Event) -> Step:
         return _finish(life, S.FAILED, event.reason)
     if life.run_no >= life.limits.max_runs:
         step = _escalate(life, f"{event.reason} (run {life.run_no} of {life.limits.max_runs}, the last)")
-    elif not event.clean:
-        step = _escalate(life, f"{event.reason}; run {life.run_no} left effects behind, so a person decides")
     else:
         delay_s = life.limits.retry_delay_s * 2 ** (life.run_no - 1)
-        step = _open_run(life, S.WAITING_RETRY, event.reason, clean=True, delay_s=delay_s)
+        step = _open_run(life, S.WAITING_RETRY, event.reason, clean=event.clean, delay_s=delay_s)
     after, commands = step
     return after, (CloseRun(life.run_no, "failed"), *commands)
 

@@ -101,17 +101,13 @@ class Database:
     async def _check_fit(self) -> None:
         async with self.transaction() as tx:
             row = await tx.row(
-                "select current_setting('server_version_num')::int as version, r.rolsuper or r.rolbypassrls as mighty,"
-                " current_user as name from pg_roles r where r.rolname = current_user"
+                "select current_setting('server_version_num')::int as version, current_user as name,"
+                " rolsuper or rolbypassrls as mighty from pg_roles where rolname = current_user"
             )
         if row is None or row["version"] < 150_000:
-            raise DatabaseUnfit(
-                "Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out"
-            )
+            raise DatabaseUnfit("Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out")
         if row["mighty"]:
-            raise DatabaseUnfit(
-                f"the role '{row['name']}' is a superuser; workers must not be able to alter the audit"
-            )
+            raise DatabaseUnfit(f"the role '{row['name']}' is a superuser; workers must not be able to alter the audit")
 
     async def close(self) -> None:
         """Give all connections back."""

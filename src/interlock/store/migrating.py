@@ -76,9 +76,7 @@ def _migrate(connection: "psycopg.Connection[tuple[object, ...]]") -> tuple[str,
             )
         done.append(name)
     if set(applied) - {number for number, _, _ in migrations()}:
-        raise DatabaseUnfit(
-            "the database was migrated by a newer interlock", hint="upgrade interlock on this machine"
-        )
+        raise DatabaseUnfit("the database was migrated by a newer interlock", hint="upgrade interlock on this machine")
     return tuple(done)
 
 
@@ -93,8 +91,6 @@ def _ensure_app_role(connection: "psycopg.Connection[tuple[object, ...]]") -> No
     ).fetchone()
     if found is None:
         connection.execute(f"create role {APP_ROLE} nologin nosuperuser nobypassrls nocreatedb nocreaterole")
+        connection.execute(f"grant {APP_ROLE} to current_user")
     elif found[0]:
         raise DatabaseUnfit(f"the role {APP_ROLE} is a superuser; it must be an ordinary one")
-    member = connection.execute("select pg_has_role(current_user, %s, 'member')", [APP_ROLE]).fetchone()
-    if member is None or not member[0]:
-        connection.execute(f"grant {APP_ROLE} to current_user")

@@ -55,9 +55,7 @@ class Sealer:
         try:
             plain = cipher.decrypt(sealed[5:17], sealed[17:], _VERSION)
         except InvalidTag as error:
-            raise ConfigError(
-                "a sealed value in the database was altered", hint="interlock audit verify"
-            ) from error
+            raise ConfigError("a sealed value in the database was altered", hint="interlock audit verify") from error
         return zlib.decompress(plain[1:]) if plain[:1] == b"\x01" else plain[1:]
 
     def seal(self, value: Any) -> bytes:

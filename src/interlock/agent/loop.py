@@ -1,0 +1,92 @@
+"""One run of one agent: answer the open calls through `act`, ask for the next turn through `think`, until done.
+
+All of it is resumable: whatever happens, the history says what is still to be answered.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from interlock.model import (
+    ActOutcome,
+    CallRequest,
+    Denied,
+    Done,
+    Held,
+    InDoubt,
+    ModelAnswer,
+    ModelTurn,
+    Observation,
+    Turn,
+    unanswered,
+)
+
+Think: TypeAlias = Callable[[tuple[Turn, ...]], Awaitable[ModelAnswer]]
+Act: TypeAlias = Callable[[CallRequest], Awaitable[ActOutcome]]
+
+
+@dataclass(frozen=True)
+class Save:
+    """How the loop keeps what happened: `answer` numbers the calls and returns the turn that was stored."""
+
+    answer: Callable[[ModelAnswer], Awaitable[ModelTurn]]
+    observation: Callable[[Observation], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The agent gave its result."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """At least one call waits for a person; the segment is over."""
+
+    held: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A call is in doubt; a person must look."""
+
+    call: InDoubt
+
+
+@dataclass(frozen=True)
+class TurnsUsedUp:
+    """The run has had as many turns as it may."""
+
+    max_turns: int
+
+
+Ending: TypeAlias = Finished | Waiting | Doubtful | TurnsUsedUp
+
+
+async def run(turns: tuple[Turn, ...], think: Think, act: Act, save: Save, max_turns: int) -> Ending:
+    """Go on with a run from its history until it ends or must wait."""
+    while True:
+        held: list[Held] = []
+        for call in unanswered(turns):
+            outcome = await act(call)
+            match outcome:
+                case Done(observation) | Denied(observation):
+                    await save.observation(observation)
+                    turns = (*turns, observation)
+                case Held():
+                    held.append(outcome)
+                case InDoubt():
+                    return Doubtful(outcome)
+        if held:
+            return Waiting(tuple(held))
+        last = _last_model_turn(turns)
+        if last is not None and not last.calls and turns[-1] is last:
+            return Finished(last.text)
+        if sum(isinstance(turn, ModelTurn) for turn in turns) >= max_turns:
+            return TurnsUsedUp(max_turns)
+        turns = (*turns, await save.answer(await think(turns)))
+
+
+def _last_model_turn(turns: tuple[Turn, ...]) -> ModelTurn | None:
+    return next((turn for turn in reversed(turns) if isinstance(turn, ModelTurn)), None)

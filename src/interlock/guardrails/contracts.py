@@ -1,0 +1,60 @@
+"""What is declared of a tool: by the operator, else by us for the servers that come with interlock."""
+
+from fnmatch import fnmatchcase
+
+from interlock.config import ContractConfig, ToolServerConfig
+from interlock.model import ActionClass, ToolContract
+
+_READ, _WRITE, _DESTRUCTIVE = ActionClass.READ, ActionClass.WRITE, ActionClass.DESTRUCTIVE
+
+
+def _read(*control: str) -> ToolContract:
+    return ToolContract(_READ, egress=False, control=control)
+
+
+def _change(action_class: ActionClass, *paths: str) -> ToolContract:
+    return ToolContract(action_class, egress=False, control=paths, paths=paths, snapshot=True)
+
+
+BUILTIN: dict[str, dict[str, ToolContract]] = {
+    "workspace": {
+        "list": _read("path"),
+        "read": _read("path"),
+        "search": _read("path"),
+        "write": _change(_WRITE, "path"),
+        "edit": _change(_WRITE, "path"),
+        "move": _change(_WRITE, "source", "target"),
+        "delete": _change(_DESTRUCTIVE, "paths"),
+        "preview": _read(),
+        "capture": _read(),
+        "restore": _change(_WRITE, "paths"),
+    }
+}
+
+
+def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
+    """The contract of a tool: the operator's exact name, the operator's pattern, the built-in one, or an empty one.
+
+    An operator's contract for a built-in tool keeps what the built-in one says of paths and snapshots.
+    """
+    base = BUILTIN.get(server.builtin or "", {}).get(tool, ToolContract())
+    declared = server.contracts.get(tool)
+    if declared is None:
+        patterns = sorted((name for name in server.contracts if fnmatchcase(tool, name)), key=len, reverse=True)
+        declared = server.contracts[patterns[0]] if patterns else None
+    return base if declared is None else _merge(base, declared)
+
+
+def _merge(base: ToolContract, declared: ContractConfig) -> ToolContract:
+    given = declared.action_class
+    return ToolContract(
+        action_class=base.action_class if given is None else ActionClass(given),
+        egress=base.egress if declared.egress is None else declared.egress,
+        control=tuple(declared.control) or base.control,
+        paths=tuple(declared.paths) or base.paths,
+        output=declared.output,
+        idempotent=declared.idempotent or base.idempotent,
+        snapshot=base.snapshot,
+        verify=declared.verify or base.verify,
+        inverse=declared.inverse or base.inverse,
+    )

@@ -1,0 +1,143 @@
+"""Stages 10 to 13: send a started call, measure, commit the outcome; and find out about one that a crash left open."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from interlock.audit import record
+from interlock.config import fault_point
+from interlock.guardrails import ledger
+from interlock.guardrails.case import Case
+from interlock.guardrails.checkpoint import Checkpoint
+from interlock.guardrails.expect import fill, meets
+from interlock.guardrails.ledger import Outcome
+from interlock.model import (
+    ActionClass,
+    ActOutcome,
+    AuditEntry,
+    CallState,
+    Done,
+    Fenced,
+    InDoubt,
+    ToolLost,
+    ToolRef,
+    ToolResult,
+    ToolTimeout,
+    Unavailable,
+)
+from interlock.store import Database, call_rows
+from interlock.tools import Toolbox
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Carries out calls whose start is committed."""
+
+    database: Database
+    toolbox: Toolbox
+    checkpoint: Checkpoint
+
+    async def run(self, case: Case) -> ActOutcome:
+        """Send the call and commit what came of it."""
+        try:
+            outcome = await self._send(case)
+        except (ToolLost, ToolTimeout) as error:
+            if not self._repeatable(case):
+                return await self._settle_doubt(case, error.message)
+            timed_out = isinstance(error, ToolTimeout)
+            failed = ToolResult(False, f"The tool gave no answer: {error.message}")
+            outcome = Outcome(CallState.FAILED, failed, "timeout" if timed_out else "error")
+        return await self._commit(case, outcome)
+
+    async def _send(self, case: Case) -> Outcome:
+        args = await self.checkpoint.with_contents(case.call.args)
+        try:
+            result = await self.toolbox.call(
+                case.ref, args, timeout_s=case.timeout_s, idempotency_key=case.idempotency_key
+            )
+        except (ToolLost, ToolTimeout):
+            raise
+        except Unavailable as error:  # it was never sent, so it can't have acted
+            return Outcome(CallState.FAILED, ToolResult(False, f"Not done: {error.message}"), "error")
+        fault_point("call.executed")
+        effect = None
+        if case.call.before is not None:
+            effect = await self.checkpoint.measure(case, case.call.before, result.structured)
+        state = CallState.DONE if result.ok else CallState.FAILED
+        return Outcome(state, result, "ok" if result.ok else "error", effect)
+
+    async def _commit(self, case: Case, outcome: Outcome) -> ActOutcome:
+        try:
+            async with self.database.transaction(case.subject.lease) as tx:
+                observation = await ledger.finish(tx, case, outcome)
+        except Fenced:
+            await self._note_late(case, outcome)
+            raise
+        fault_point("call.finished")
+        return Done(observation)
+
+    async def _note_late(self, case: Case, outcome: Outcome) -> None:
+        """This worker lost the run while the tool worked: the record says so, the ledger stays as it is."""
+        detail = {"tool": str(case.ref), "outcome": outcome.label}
+        async with self.database.transaction() as tx:
+            await record(tx, AuditEntry("call.late_outcome", case.subject.actor, ledger.subject_ids(case), detail))
+
+    def _repeatable(self, case: Case) -> bool:
+        return case.action_class is ActionClass.READ or case.contract.idempotent
+
+    async def after_crash(self, case: Case) -> ActOutcome:
+        """Go on with a call whose start is committed and whose outcome is not: a worker died in between."""
+        case = await self._adopt(case)
+        if self._repeatable(case):
+            return await self.run(case)
+        if case.call.before is not None and await self._untouched(case):
+            return await self.run(case)
+        return await self._settle_doubt(case, "a worker died during the call")
+
+    async def _adopt(self, case: Case) -> Case:
+        call = replace(case.call, epoch=case.subject.lease.epoch)
+        async with self.database.transaction(case.subject.lease) as tx:
+            await call_rows.keep(tx, call)
+            await record(
+                tx,
+                AuditEntry("call.taken_over", case.subject.actor, ledger.subject_ids(case), {"tool": str(case.ref)}),
+            )
+        action_class = call.action_class or case.action_class
+        return replace(case, call=call, action_class=action_class)
+
+    async def _untouched(self, case: Case) -> bool:
+        """Whether everything that the call was to change is still as it was before: then it did nothing."""
+        before = case.call.before or {}
+        try:
+            now = await self.checkpoint.state(before["server"], before["paths"])
+        except Unavailable:
+            return False
+        return bool(now == before["state_sha256"])
+
+    async def _settle_doubt(self, case: Case, why: str) -> ActOutcome:
+        """Ask the declared check whether the call took effect; without an answer a person must find out."""
+        took_effect = await self._probe(case)
+        if took_effect is True:
+            text = "Done: the answer was lost, and the declared check found that the call took effect."
+            return await self._commit(case, Outcome(CallState.DONE, ToolResult(True, text), "ok"))
+        if took_effect is False:
+            text = f"Not done: {why}, and the declared check found that the call did not take effect."
+            return await self._commit(case, Outcome(CallState.FAILED, ToolResult(False, text), "error"))
+        async with self.database.transaction(case.subject.lease) as tx:
+            await ledger.doubt(tx, case.call, case.subject.actor, why)
+        return InDoubt(case.call.id, f"whether call {case.call.call_no} ({case.ref}) took effect is unknown: {why}")
+
+    async def _probe(self, case: Case) -> bool | None:
+        """Run the `verify:` check of the tool's contract: True, False, or None when there is no telling."""
+        check = case.contract.verify
+        if check is None:
+            return None
+        ref = ToolRef.parse(str(check["tool"]))
+        args: dict[str, Any] = fill(check.get("args", {}), case.call.args)
+        async with self.database.transaction(case.subject.lease) as tx:
+            detail = {"tool": str(ref), "for": str(case.ref)}
+            await record(tx, AuditEntry("call.probe", case.subject.actor, ledger.subject_ids(case), detail))
+        try:
+            result = await self.toolbox.call(ref, args, timeout_s=case.timeout_s)
+        except Unavailable:
+            return None
+        return meets(result, check.get("expect", {"ok": True})) if result.ok else None

@@ -1,0 +1,80 @@
+"""Stage 1: is this a tool that the agent may see, is it the one that was accepted, and do the arguments fit it?"""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from interlock.guardrails.case import Case
+from interlock.model import Conflict, TaskKind, ToolDefinition, ToolRefused, UserError, canonical_sha256
+
+MAX_ARGS_CHARS = 1_000_000
+_MAX_REF_DEPTH = 64
+
+
+def check_grant(case: Case) -> None:
+    """Refuse a tool that the agent was not given; internal tools belong to the undo agent.
+
+    Raises:
+        ToolRefused: it is not granted.
+    """
+    if case.definition.internal:
+        if case.subject.task.kind is TaskKind.UNDO and case.ref.name == "restore":
+            return
+        raise ToolRefused(f"{case.ref} belongs to the gate; agents can't call it")
+    if case.subject.task.kind is TaskKind.UNDO or case.subject.read_only:
+        return
+    if not any(fnmatchcase(str(case.ref), pattern) for pattern in case.subject.agent.tools):
+        raise ToolRefused(f"{case.ref} is not among the tools of agent '{case.subject.name}'")
+
+
+def check_pin(definition: ToolDefinition, accepted: dict[str, str]) -> None:
+    """Refuse a tool whose definition is not the accepted one.
+
+    Raises:
+        ToolRefused: it is new or was changed.
+    """
+    pinned = accepted.get(definition.ref.name)
+    pin = f"see the difference: interlock tools show {definition.ref}"
+    if pinned is None:
+        raise ToolRefused(f"{definition.ref} is new since its server was accepted", hint=pin)
+    if pinned != definition.pin_sha256:
+        raise ToolRefused(f"{definition.ref} was changed since it was accepted", hint=pin)
+
+
+def check_args(case: Case) -> None:
+    """Check the arguments against the tool's schema (JSON Schema 2020-12) and the hash in the ledger.
+
+    Raises:
+        UserError: they do not fit; the message names the field.
+        Conflict: they are not the ones that were recorded.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    args = case.call.args
+    if canonical_sha256(args) != case.call.args_sha256:
+        raise Conflict(f"the arguments of call {case.call.call_no} are not the recorded ones")
+    schema = case.definition.input_schema
+    _check_refs(schema, 0)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ToolRefused(f"the input schema of {case.ref} is no valid JSON Schema: {error.message[:200]}") from error
+    problem = next(iter(Draft202012Validator(schema).iter_errors(args)), None)
+    if problem is not None:
+        where = ".".join(str(part) for part in problem.absolute_path) or "the arguments"
+        raise UserError(f"{case.ref}: {where}: {problem.message[:300]}", hint=f"interlock tools show {case.ref}")
+
+
+def _check_refs(schema: Any, depth: int) -> None:
+    """Only references inside the schema itself: anything else would be fetched from somewhere."""
+    if depth > _MAX_REF_DEPTH:
+        raise ToolRefused("the input schema is nested too deeply")
+    if isinstance(schema, dict):
+        target = schema.get("$ref")
+        if isinstance(target, str) and not target.startswith("#"):
+            raise ToolRefused(f"the input schema refers to something outside itself: {target[:100]}")
+        for value in schema.values():
+            _check_refs(value, depth + 1)
+    elif isinstance(schema, list):
+        for value in schema:
+            _check_refs(value, depth + 1)

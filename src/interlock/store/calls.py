@@ -1,0 +1,157 @@
+"""The ledger: one row per call, keyed by task, run and our own number."""
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from interlock.model import (
+    ActionClass,
+    Call,
+    CallRequest,
+    CallState,
+    Decision,
+    Lease,
+    NotFound,
+    UndoState,
+    canonical_sha256,
+)
+from interlock.store.database import Row, Transaction
+
+
+async def propose(tx: Transaction, lease: Lease, call_id: str, request: CallRequest) -> None:
+    """Write the row of a call together with the model's answer, before any tool runs."""
+    await tx.run(
+        "insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, 'proposed', %s, %s)",
+        [
+            call_id,
+            lease.task_id,
+            lease.run_no,
+            request.call_no,
+            request.tool,
+            tx.sealer.seal(request.args),
+            canonical_sha256(request.args),
+            tx.sealer.seal(request.reason),
+            lease.epoch,
+            tx.clock.now(),
+        ],
+    )
+
+
+async def get(tx: Transaction, call_id: str, *, lock: bool = False) -> Call:
+    """One call by its whole id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if lock:
+        row = await tx.row("select * from call where id = %s for update", [call_id])
+    else:
+        row = await tx.row("select * from call where id = %s", [call_id])
+    if row is None:
+        raise NotFound(f"there is no call {call_id}")
+    return _call(tx, row)
+
+
+async def by_number(tx: Transaction, task_id: str, call_no: int) -> Call | None:
+    """A call of a task by its number; numbers go on over the runs of a task."""
+    row = await tx.row("select * from call where task_id = %s and call_no = %s", [task_id, call_no])
+    return None if row is None else _call(tx, row)
+
+
+async def of_task(tx: Transaction, task_id: str) -> list[Call]:
+    """All calls of a task, in order."""
+    rows = await tx.rows("select * from call where task_id = %s order by call_no", [task_id])
+    return [_call(tx, row) for row in rows]
+
+
+async def last_number(tx: Transaction, task_id: str) -> int:
+    """The highest call number of a task, 0 when there is none."""
+    row = await tx.row("select coalesce(max(call_no), 0) as n from call where task_id = %s", [task_id])
+    return 0 if row is None else int(row["n"])
+
+
+async def keep(tx: Transaction, call: Call) -> None:
+    """Store everything of a call that can change."""
+    seal = tx.sealer.seal
+    await tx.run(
+        "update call set state = %(state)s, epoch = %(epoch)s, class = %(class)s, egress = %(egress)s,"
+        " decision = %(decision)s, rules = %(rules)s, reasons = %(reasons)s, plan_entry = %(plan_entry)s,"
+        " pin_sha256 = %(pin)s, approval_id = %(approval)s, result = %(result)s, before = %(before)s, effect = %(effect)s,"
+        " undo = %(undo)s, undo_note = %(undo_note)s, started_at = %(started_at)s, ended_at = %(ended_at)s"
+        " where id = %(id)s",
+        {
+            "id": call.id,
+            "state": call.state,
+            "epoch": call.epoch,
+            "class": call.action_class,
+            "egress": call.egress,
+            "decision": call.decision,
+            "rules": Jsonb(list(call.rules)),
+            "reasons": Jsonb(list(call.reasons)),
+            "plan_entry": call.plan_entry,
+            "pin": call.pin_sha256,
+            "approval": call.approval_id,
+            "result": None if call.result is None else seal(call.result),
+            "before": None if call.before is None else seal(call.before),
+            "effect": None if call.effect is None else seal(call.effect),
+            "undo": call.undo,
+            "undo_note": call.undo_note[:2000],
+            "started_at": call.started_at,
+            "ended_at": call.ended_at,
+        },
+    )
+
+
+async def started_between(tx: Transaction, task_id: str, since: Any) -> int:
+    """How many calls of a task were started since a moment."""
+    row = await tx.row("select count(*) as n from call where task_id = %s and started_at > %s", [task_id, since])
+    return 0 if row is None else int(row["n"])
+
+
+async def open_approvals(tx: Transaction, task_id: str) -> int:
+    """How many calls of a task still wait for a person."""
+    row = await tx.row("select count(*) as n from approval where task_id = %s and state = 'pending'", [task_id])
+    return 0 if row is None else int(row["n"])
+
+
+def _call(tx: Transaction, row: Row) -> Call:
+    opened = tx.sealer.open
+    return Call(
+        id=str(row["id"]),
+        task_id=str(row["task_id"]),
+        run_no=row["run_no"],
+        call_no=row["call_no"],
+        tool=row["tool"],
+        args=dict(opened(row["args"])),
+        args_sha256=row["args_sha256"],
+        reason=str(opened(row["reason"])),
+        state=CallState(row["state"]),
+        epoch=row["epoch"],
+        created_at=row["created_at"],
+        action_class=None if row["class"] is None else ActionClass(row["class"]),
+        egress=row["egress"],
+        decision=None if row["decision"] is None else Decision(row["decision"]),
+        rules=tuple(row["rules"]),
+        reasons=tuple(row["reasons"]),
+        plan_entry=row["plan_entry"],
+        pin_sha256=row["pin_sha256"],
+        approval_id=None if row["approval_id"] is None else str(row["approval_id"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        result=opened(row["result"]),
+        before=opened(row["before"]),
+        effect=opened(row["effect"]),
+        undo=UndoState(row["undo"]),
+        undo_note=row["undo_note"],
+    )
+
+
+async def plan_use(tx: Transaction, task_id: str, besides: str) -> dict[str, int]:
+    """How often each plan entry has been used by other calls of a task; shape `{entry: n}`."""
+    rows = await tx.rows(
+        "select plan_entry, count(*) as n from call where task_id = %s and id <> %s and plan_entry is not null"
+        " and state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt') group by plan_entry",
+        [task_id, besides],
+    )
+    return {row["plan_entry"]: row["n"] for row in rows}

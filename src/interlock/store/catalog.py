@@ -1,0 +1,105 @@
+"""What was applied: configuration versions, accepted tool definitions, halts."""
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from interlock.model import ToolDefinition
+from interlock.store.database import Row, Transaction
+
+
+async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: str) -> bool:
+    """Store a configuration version; False when it was there already."""
+    count = await tx.run(
+        "insert into config_version (sha256, body, applied_at, applied_by) values (%s, %s, %s, %s) on conflict do nothing",
+        [sha256, tx.sealer.seal(body), tx.clock.now(), by],
+    )
+    return count == 1
+
+
+async def config(tx: Transaction, sha256: str) -> dict[str, Any] | None:
+    """A configuration version."""
+    row = await tx.row("select body from config_version where sha256 = %s", [sha256])
+    return None if row is None else dict(tx.sealer.open(row["body"]))
+
+
+async def pins(tx: Transaction, server: str) -> dict[str, str]:
+    """Accepted definitions of a server; shape `{tool name: sha256}`."""
+    rows = await tx.rows("select name, sha256 from tool_pin where server = %s", [server])
+    return {row["name"]: row["sha256"] for row in rows}
+
+
+async def accept_pin(tx: Transaction, definition: ToolDefinition, by: str, *, replace: bool) -> bool:
+    """Accept a definition; without `replace` an accepted one stays as it is, and the answer is False."""
+    params = {
+        "server": definition.ref.server,
+        "name": definition.ref.name,
+        "sha": definition.pin_sha256,
+        "definition": Jsonb(
+            {
+                "title": definition.title,
+                "description": definition.description,
+                "input_schema": definition.input_schema,
+                "output_schema": definition.output_schema,
+                "annotations": definition.annotations,
+            }
+        ),
+        "at": tx.clock.now(),
+        "by": by,
+        "replace": replace,
+    }
+    count = await tx.run(
+        "insert into tool_pin (server, name, sha256, definition, accepted_at, accepted_by)"
+        " values (%(server)s, %(name)s, %(sha)s, %(definition)s, %(at)s, %(by)s) on conflict (server, name) do update"
+        " set sha256 = excluded.sha256, definition = excluded.definition, accepted_at = excluded.accepted_at,"
+        " accepted_by = excluded.accepted_by where %(replace)s",
+        params,
+    )
+    return count == 1
+
+
+async def halts(tx: Transaction) -> list[Row]:
+    """Everything that is halted; shape `{scope, by, reason, at}`."""
+    return await tx.rows("select scope, by, reason, at from halt order by scope")
+
+
+async def halt(tx: Transaction, scope: str, by: str, reason: str) -> None:
+    """Halt a scope."""
+    await tx.run(
+        "insert into halt (scope, by, reason, at) values (%s, %s, %s, %s) on conflict (scope) do update"
+        " set by = excluded.by, reason = excluded.reason, at = excluded.at",
+        [scope, by, reason[:2000], tx.clock.now()],
+    )
+
+
+async def resume(tx: Transaction, scope: str) -> bool:
+    """End a halt; False when there was none."""
+    return await tx.run("delete from halt where scope = %s", [scope]) == 1
+
+
+async def count(tx: Transaction, name: str, labels: dict[str, str], by: float = 1.0) -> None:
+    """Add to a counter in the transaction of the fact it counts."""
+    await tx.run(
+        "insert into metric_counter (name, labels, value) values (%s, %s, %s) on conflict (name, labels)"
+        " do update set value = metric_counter.value + excluded.value",
+        [name, Jsonb(labels), by],
+    )
+
+
+async def counters(tx: Transaction) -> list[Row]:
+    """All counters; shape `{name, labels, value}`."""
+    return await tx.rows("select name, labels, value from metric_counter order by name, labels")
+
+
+async def keep_blob(tx: Transaction, sha256: str, body: bytes) -> None:
+    """Store bytes under their hash."""
+    await tx.run(
+        "insert into blob (sha256, size, body, at) values (%s, %s, %s, %s) on conflict do nothing",
+        [sha256, len(body), tx.sealer.seal_bytes(body), tx.clock.now()],
+    )
+
+
+async def blob(tx: Transaction, sha256: str) -> bytes | None:
+    """Bytes by their hash."""
+    row = await tx.row("select body from blob where sha256 = %s", [sha256])
+    return None if row is None else tx.sealer.open_bytes(row["body"])

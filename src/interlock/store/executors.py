@@ -1,0 +1,86 @@
+"""Who works: a row with a heartbeat, and a session lock that dies with the process."""
+
+from interlock.store.database import Row, Transaction
+
+
+async def register(tx: Transaction, executor_id: str, host: str, pid: int, config_sha256: str) -> None:
+    """Add this process."""
+    now = tx.clock.now()
+    await tx.run(
+        "insert into executor (executor_id, host, pid, started_at, heartbeat_at, config_sha256)"
+        " values (%s, %s, %s, %s, %s, %s)",
+        [executor_id, host, pid, now, now, config_sha256],
+    )
+
+
+async def beat(tx: Transaction, executor_id: str) -> bool:
+    """Say that this process lives; False when it was declared dead."""
+    count = await tx.run("update executor set heartbeat_at = %s where executor_id = %s", [tx.clock.now(), executor_id])
+    return count == 1
+
+
+async def remove(tx: Transaction, executor_id: str) -> None:
+    """Forget a process that ended."""
+    await tx.run("delete from executor where executor_id = %s", [executor_id])
+
+
+async def listing(tx: Transaction) -> list[Row]:
+    """All processes that work."""
+    return await tx.rows("select * from executor order by started_at")
+
+
+async def claim_reaper(tx: Transaction) -> bool:
+    """Become the one reaper until the transaction ends."""
+    row = await tx.row("select pg_try_advisory_xact_lock(%s) as mine", [7440_0003])
+    return bool(row and row["mine"])
+
+
+async def session_lock_free(tx: Transaction, executor_id: str) -> bool:
+    """True when no living session holds the executor's lock."""
+    row = await tx.row("select pg_try_advisory_xact_lock(hashtextextended(%s, 0)) as free", [executor_id])
+    return bool(row and row["free"])
+
+
+class SessionLock:
+    """Holds the executor's advisory lock on a connection of its own for as long as the process lives."""
+
+    def __init__(self, conninfo: str, executor_id: str) -> None:
+        self._conninfo = conninfo
+        self._executor_id = executor_id
+        self._connection: object | None = None
+
+    async def take(self) -> None:
+        """Connect and lock."""
+        import psycopg
+
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=10,
+            keepalives=1,
+            keepalives_idle=5,
+            keepalives_count=3,
+        )
+        await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [self._executor_id])
+        self._connection = connection
+
+    async def alive(self) -> bool:
+        """True while the session, and with it the lock, stands."""
+        import psycopg
+
+        connection = self._connection
+        if not isinstance(connection, psycopg.AsyncConnection) or connection.closed:
+            return False
+        try:
+            await connection.execute("select 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    async def release(self) -> None:
+        """Give the lock up."""
+        import psycopg
+
+        if isinstance(self._connection, psycopg.AsyncConnection):
+            await self._connection.close()
+        self._connection = None

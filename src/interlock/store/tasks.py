@@ -1,0 +1,283 @@
+"""Rows of tasks: insert, find, lease, and keep what the lifecycle decided."""
+
+import datetime
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from interlock.model import (
+    Ambiguous,
+    Lease,
+    Life,
+    NotFound,
+    Task,
+    TaskKind,
+    TaskLimits,
+    TaskRequest,
+    TaskState,
+    canonical_sha256,
+)
+from interlock.store.database import Row, Transaction
+
+QUEUE_EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+PRIORITY_SLACK_S = 300
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """All that a task row begins with."""
+
+    id: str
+    request: TaskRequest
+    dedupe_key: str
+    limits: TaskLimits
+    config_sha256: str
+    submitted_by: str
+    state: TaskState
+    reason: str
+    retry_of: str | None = None
+
+
+def virtual_deadline(priority: int, at: datetime.datetime) -> int:
+    """The order of the queue, lowest first: `seconds since 2026-01-01 + priority * 300`, at least 1.
+
+    Priority is slack on a deadline, so a task of priority 9 is passed over for 45 minutes at most by tasks of
+    priority 0 that come after it: nothing starves. It fits DBOS's int4 until 2094.
+    """
+    return max(1, int((at - QUEUE_EPOCH).total_seconds()) + priority * PRIORITY_SLACK_S)
+
+
+def request_json(request: TaskRequest) -> dict[str, Any]:
+    """What is sealed into the row; shape `{text, inputs, undo_of}`."""
+    return {"text": request.text, "inputs": request.inputs, "undo_of": request.undo_of}
+
+
+async def insert(tx: Transaction, new: NewTask) -> bool:
+    """Add a task; False when a task with the same dedupe key is not final yet."""
+    now = tx.clock.now()
+    request = new.request
+    starts_at = max(now, request.not_before) if request.not_before else now
+    body = request_json(request)
+    count = await tx.run(
+        "insert into task (id, agent, kind, request, request_sha256, state, state_reason, priority, virtual_deadline,"
+        " dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, created_at, changed_at)"
+        " values (%(id)s, %(agent)s, %(kind)s, %(request)s, %(request_sha256)s, %(state)s, %(reason)s, %(priority)s,"
+        " %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(now)s, %(now)s)"
+        " on conflict (tenant, dedupe_key) where dedupe_key is not null and state not in"
+        " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected') do nothing",
+        {
+            "id": new.id,
+            "agent": request.agent,
+            "kind": request.kind,
+            "request": tx.sealer.seal(body),
+            "request_sha256": canonical_sha256(body),
+            "state": new.state,
+            "reason": new.reason,
+            "priority": request.priority,
+            "deadline": virtual_deadline(request.priority, starts_at),
+            "dedupe_key": new.dedupe_key,
+            "limits": Jsonb(asdict(new.limits)),
+            "config": new.config_sha256,
+            "by": new.submitted_by,
+            "retry_of": new.retry_of,
+            "not_before": request.not_before,
+            "now": now,
+        },
+    )
+    return count == 1
+
+
+async def find_by_dedupe_key(tx: Transaction, key: str) -> Task | None:
+    """The task that holds the key and is not final."""
+    row = await tx.row(
+        "select * from task where tenant = 'default' and dedupe_key = %s and state not in"
+        " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')",
+        [key],
+    )
+    return None if row is None else _task(row)
+
+
+async def get(tx: Transaction, task_id: str, *, lock: bool = False) -> Task:
+    """One task by its whole id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if lock:
+        row = await tx.row("select * from task where id = %s for update", [task_id])
+    else:
+        row = await tx.row("select * from task where id = %s", [task_id])
+    if row is None:
+        raise NotFound(f"there is no task {task_id}")
+    return _task(row)
+
+
+async def resolve_id(tx: Transaction, table: str, text: str) -> str:
+    """The whole id of a `task`, `call` or `approval` for a unique prefix of at least four characters.
+
+    Ids begin with their time, so the last eight characters are taken as well.
+
+    Raises:
+        NotFound: nothing fits.
+        Ambiguous: more than one fits.
+    """
+    needle = text.strip().lower()
+    if len(needle) < 4 or not all(char in "0123456789abcdef-" for char in needle):
+        raise NotFound(f"'{text}' is no {table} id: give at least four of its characters", hint=_LISTING[table])
+    like = [f"{needle}%", f"%{needle}"]
+    if table == "task":
+        found = await tx.rows("select id from task where id::text like any(%s) limit 2", [like])
+    elif table == "call":
+        found = await tx.rows("select id from call where id::text like any(%s) limit 2", [like])
+    else:
+        found = await tx.rows("select id from approval where id::text like any(%s) limit 2", [like])
+    if not found:
+        raise NotFound(f"there is no {table} '{text}'", hint=_LISTING[table])
+    if len(found) > 1:
+        raise Ambiguous(f"'{text}' fits more than one {table}: give more characters", hint=_LISTING[table])
+    return str(found[0]["id"])
+
+
+_LISTING = {
+    "task": "interlock tasks list",
+    "call": "interlock tasks show TASK",
+    "approval": "interlock approvals list",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which tasks to list: newest first, after `before` (a task id)."""
+
+    state: str | None = None
+    agent: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+async def listing(tx: Transaction, page: Page) -> list[Task]:
+    """Tasks, newest first."""
+    rows = await tx.rows(
+        "select * from task where (%(state)s::text is null or state = %(state)s)"
+        " and (%(agent)s::text is null or agent = %(agent)s)"
+        " and (%(before)s::uuid is null or id < %(before)s::uuid) order by id desc limit %(limit)s",
+        {"state": page.state, "agent": page.agent, "before": page.before, "limit": page.limit},
+    )
+    return [_task(row) for row in rows]
+
+
+async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
+    """What was asked; shape `{text, inputs, undo_of}`."""
+    row = await tx.row("select request from task where id = %s", [task_id])
+    if row is None:
+        raise NotFound(f"there is no task {task_id}")
+    return dict(tx.sealer.open(row["request"]))
+
+
+async def result_of(tx: Transaction, task_id: str) -> dict[str, Any] | None:
+    """What came out; shape `{text, …}`."""
+    row = await tx.row("select result from task where id = %s", [task_id])
+    return None if row is None else tx.sealer.open(row["result"])
+
+
+async def keep_result(tx: Transaction, task_id: str, result: dict[str, Any]) -> None:
+    """Store what came out."""
+    await tx.run("update task set result = %s where id = %s", [tx.sealer.seal(result), task_id])
+
+
+async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
+    """Store what the lifecycle decided; leaving a held state gives the lease up (a higher epoch)."""
+    held = life.state.held
+    now = tx.clock.now()
+    await tx.run(
+        "update task set state = %(state)s, state_reason = %(reason)s, run_no = %(run_no)s, segment_no = %(segment_no)s,"
+        " crashes = %(crashes)s, cancel_requested = %(cancel)s, changed_at = %(now)s,"
+        " epoch = epoch + case when %(held)s then 0 else 1 end,"
+        " executor_id = case when %(held)s then executor_id end,"
+        " finished_at = case when %(final)s then %(now)s else finished_at end where id = %(id)s",
+        {
+            "id": task_id,
+            "state": life.state,
+            "reason": life.reason[:2000],
+            "run_no": life.run_no,
+            "segment_no": life.segment_no,
+            "crashes": life.crashes,
+            "cancel": life.cancel_requested,
+            "held": held,
+            "final": life.state.final,
+            "now": now,
+        },
+    )
+
+
+async def take_lease(tx: Transaction, task: Task, executor_id: str) -> Lease:
+    """Give a locked task to a worker under a new epoch."""
+    row = await tx.row(
+        "update task set epoch = epoch + 1, executor_id = %s, started_at = coalesce(started_at, %s) where id = %s"
+        " returning epoch, run_no, segment_no",
+        [executor_id, tx.clock.now(), task.id],
+    )
+    assert row is not None
+    return Lease(task.id, row["run_no"], row["segment_no"], row["epoch"], executor_id)
+
+
+async def add_worked(tx: Transaction, task_id: str, seconds: float) -> None:
+    """Count working time."""
+    await tx.run("update task set worked_s = worked_s + %s where id = %s", [seconds, task_id])
+
+
+async def mark_tainted(tx: Transaction, task_id: str) -> None:
+    """The task has read something untrusted."""
+    await tx.run("update task set tainted = true where id = %s and not tainted", [task_id])
+
+
+async def stop_signals(tx: Transaction, executor_id: str) -> dict[str, tuple[int, bool]]:
+    """Epoch and cancel flag of each task that this executor holds; shape `{task_id: (epoch, cancel)}`."""
+    rows = await tx.rows(
+        "select id, epoch, cancel_requested from task where executor_id = %s and state in ('running', 'verifying')",
+        [executor_id],
+    )
+    return {str(row["id"]): (row["epoch"], row["cancel_requested"]) for row in rows}
+
+
+async def state_counts(tx: Transaction) -> dict[str, int]:
+    """How many tasks are in each state that is not final."""
+    rows = await tx.rows(
+        "select state, count(*) as n from task where state not in"
+        " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected') group by state"
+    )
+    return {row["state"]: row["n"] for row in rows}
+
+
+def life_of(task: Task) -> Life:
+    """The part of a task that the lifecycle reads."""
+    return Life(
+        task.state,
+        task.state_reason,
+        task.run_no,
+        task.segment_no,
+        task.crashes,
+        task.cancel_requested,
+        task.limits,
+    )
+
+
+def _task(row: Row) -> Task:
+    plain = {
+        name: row[name]
+        for name in (
+            "agent", "state_reason", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
+            "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
+            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted",
+        )
+    }  # fmt: skip
+    return Task(
+        id=str(row["id"]),
+        kind=TaskKind(row["kind"]),
+        state=TaskState(row["state"]),
+        limits=TaskLimits(**row["limits"]),
+        retry_of=None if row["retry_of"] is None else str(uuid.UUID(str(row["retry_of"]))),
+        **plain,
+    )
