@@ -1,5 +1,114 @@
-"""Settings, interlock.yaml, the injected clock, ids and fault points."""
+"""Settings, interlock.yaml, the injected clock, ids and fault points.
 
+What needs pydantic or YAML is loaded on first use, so that a command that reads no configuration does not pay for it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from interlock.config.environment import expand_env, missing_names, scrubbed_env
+from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
+from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
+from interlock.config.settings import DEFAULT_URL, Settings
+from interlock.config.tokens import new_token, token_id
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "fault_point", "new_id"]
+if TYPE_CHECKING:
+    from interlock.config.loading import MissingVariable, Project, load_project, missing_env
+    from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
+    from interlock.config.schema import (
+        AgentConfig,
+        CheckConfig,
+        ClassName,
+        Config,
+        ContractConfig,
+        DatabaseConfig,
+        DurationS,
+        LimitsConfig,
+        ModelConfig,
+        ModelsConfig,
+        Name,
+        PlanEntryConfig,
+        PolicyConfig,
+        PositiveDurationS,
+        PriceConfig,
+        RuleConfig,
+        RuleWhen,
+        ServerConfig,
+        Strict,
+        ToolServerConfig,
+        config_schema,
+        parse_duration_s,
+    )
+    from interlock.config.yaml_marks import Loc, Locator, YamlDocument, yaml_document
+    from interlock.config.yaml_models import did_you_mean, load_yaml_model, validate_at
+
+__all__ = [
+    "DEFAULT_URL",
+    "AgentConfig",
+    "CheckConfig",
+    "ClassName",
+    "Clock",
+    "Config",
+    "ContractConfig",
+    "DatabaseConfig",
+    "DurationS",
+    "LimitsConfig",
+    "Loc",
+    "Locator",
+    "ManualClock",
+    "McpServers",
+    "MissingVariable",
+    "ModelConfig",
+    "ModelsConfig",
+    "Name",
+    "PlanEntryConfig",
+    "PolicyConfig",
+    "PositiveDurationS",
+    "PriceConfig",
+    "Problem",
+    "Project",
+    "RuleConfig",
+    "RuleWhen",
+    "ServerConfig",
+    "Settings",
+    "Strict",
+    "SystemClock",
+    "ToolServerConfig",
+    "YamlDocument",
+    "config_schema",
+    "did_you_mean",
+    "ensure_home",
+    "ensure_key",
+    "ensure_token",
+    "expand_env",
+    "fault_point",
+    "load_project",
+    "load_yaml_model",
+    "missing_env",
+    "missing_names",
+    "new_id",
+    "new_token",
+    "parse_duration_s",
+    "read_mcp_json",
+    "read_token",
+    "refuse",
+    "scrubbed_env",
+    "server_name",
+    "token_id",
+    "validate_at",
+    "yaml_document",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Load a name that needs pydantic or YAML, and keep it."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from interlock.config import loading, mcp_json, schema, yaml_marks, yaml_models
+
+        for module in (schema, yaml_marks, yaml_models, mcp_json, loading):
+            if name in vars(module):
+                globals()[name] = vars(module)[name]
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

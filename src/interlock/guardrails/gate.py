@@ -30,6 +30,7 @@ from interlock.model import (
     Held,
     InDoubt,
     InterlockError,
+    Observation,
     ToolContract,
     ToolDefinition,
     ToolRef,
@@ -161,7 +162,7 @@ class Gate:
                 why = f"a person refused it: {reason}"
             return Denied(await ledger.deny(tx, case, why, case.call.state))
 
-    async def _deny(self, case: Case, why: str) -> "ledger.Observation":
+    async def _deny(self, case: Case, why: str) -> Observation:
         async with self._database.transaction(case.subject.lease) as tx:
             return await ledger.deny(tx, case, why)
 

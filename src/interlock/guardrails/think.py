@@ -66,7 +66,7 @@ class Thinker:
         async with self.database.transaction(subject.lease) as tx:
             if claim.amount > 0 and await allowance_rows.reserve(tx, [claim]) is not None:
                 raise Exhausted(
-                    f"the next model call may cost {claim.amount:.4f} USD, more than is left of the agent's {claim.cap:g} USD",
+                    f"the next model call may cost {claim.amount:.4f} USD, more than is left of {claim.cap:g} USD",
                     hint="raise limits.cost_usd of the agent",
                 )
             detail = {

@@ -102,6 +102,7 @@ class Task:
     submitted_by: str
     created_at: datetime.datetime
     changed_at: datetime.datetime
+    virtual_deadline: int = 1
     started_at: datetime.datetime | None = None
     finished_at: datetime.datetime | None = None
     not_before: datetime.datetime | None = None

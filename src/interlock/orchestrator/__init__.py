@@ -1,1 +1,32 @@
-"""The orchestrator room."""
+"""Submit, queue, work, verify, retry or escalate, results: the life of tasks from admission to their final state."""
+
+from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_call, set_halt
+from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
+from interlock.orchestrator.events import handle
+from interlock.orchestrator.reaper import process_lives, reap
+from interlock.orchestrator.segment import Segments
+from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submit_again, submit_undo
+from interlock.orchestrator.worker import Host, Worker, housekeeping
+
+__all__ = [
+    "DbosEngine",
+    "Engine",
+    "Host",
+    "Segments",
+    "Submitted",
+    "Worker",
+    "cancel",
+    "decide",
+    "handle",
+    "housekeeping",
+    "look_at_undo",
+    "prepare_dispatcher",
+    "process_lives",
+    "reap",
+    "resolve",
+    "resolve_call",
+    "set_halt",
+    "submit",
+    "submit_again",
+    "submit_undo",
+]

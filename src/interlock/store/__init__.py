@@ -13,20 +13,25 @@ from interlock.store import executors as executor_rows
 from interlock.store import runs as run_rows
 from interlock.store import tasks as task_rows
 from interlock.store.allowances import Claim
-from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction
+from interlock.store.binaries import PostgresBinaries
+from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction, parse_dsn
 from interlock.store.dispatch import Segment
+from interlock.store.embedded import Attached, EmbeddedPostgres
 from interlock.store.executors import SessionLock
-from interlock.store.migrating import migrate, migrations
+from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared
 from interlock.store.sealing import Sealer
 from interlock.store.tasks import NewTask, Page
 
 __all__ = [
     "APP_ROLE",
     "SCHEMA",
+    "Attached",
     "Claim",
     "Database",
+    "EmbeddedPostgres",
     "NewTask",
     "Page",
+    "PostgresBinaries",
     "Row",
     "Sealer",
     "Segment",
@@ -37,10 +42,14 @@ __all__ = [
     "audit_rows",
     "call_rows",
     "catalog_rows",
+    "copy_database",
     "dispatch_rows",
     "executor_rows",
+    "mark_prepared",
     "migrate",
     "migrations",
+    "parse_dsn",
+    "prepared",
     "run_rows",
     "task_rows",
 ]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
 
 from interlock.config import Clock, SystemClock
-from interlock.model import DatabaseUnavailable, DatabaseUnfit, Fenced, Lease
+from interlock.model import DatabaseUnavailable, DatabaseUnfit, Fenced, Lease, UserError
 from interlock.store.sealing import Sealer
 
 if TYPE_CHECKING:
@@ -160,3 +160,21 @@ def plain_error(error: BaseException) -> str:
     """The driver's first line; libpq puts no password in it."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def parse_dsn(dsn: str) -> dict[str, str]:
+    """A libpq connection string or URL as its parts.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
+    except psycopg.Error as error:
+        raise UserError(
+            "the database URL can't be read: expected one such as postgresql://user:password@host:5432/name",
+            hint="check INTERLOCK_DATABASE_URL (or database.url in interlock.yaml)",
+        ) from error

@@ -26,7 +26,7 @@ SHARED_MEMORY_S = 10.0
 SOCKET_GONE_S = 5.0
 _RELAUNCH_PAUSE_S = 0.5
 _SAY_AFTER_S = 2.0
-_CONNECT_TIMEOUT_S = 10
+_CONNECT_TIMEOUT_S = 5
 _SHARED_MEMORY = "shared memory block"
 _FINAL = re.compile(
     r'authentication failed|no pg_hba\.conf entry|(role|database) "\w+" does not exist|Permission denied'

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from interlock.model import DatabaseUnavailable, DatabaseUnfit
 
@@ -51,7 +50,7 @@ class ServerUser:
         command: Sequence[str],
         *,
         cwd: Path,
-        log: IO[bytes],
+        log: int,
         keep: tuple[int, ...] = (),
         timeout_s: float | None = None,
     ) -> int:
@@ -60,7 +59,7 @@ class ServerUser:
         Args:
             command: Full path of the program, then its arguments.
             cwd: Folder that this user may enter.
-            log: Receives all output.
+            log: Open descriptor that receives all output.
             keep: Descriptors that stay open in the program; all others are closed.
             timeout_s: Longest run.
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +55,9 @@ lc_messages = 'C'
 log_line_prefix = '%m [%p] %q%u@%d '
 logging_collector = off
 log_destination = 'stderr'
+# Statements and their values belong to the tasks, not into a log.
+log_error_verbosity = terse
+log_min_error_statement = panic
 """
 _HBA = """\
 # Written by interlock at every start.
@@ -202,10 +204,14 @@ class Server:
         _sync_folder(self.places.data_root)
 
     def _run(self, command: list[str], lock: int, timeout_s: float) -> int:
-        with self.places.log_file.open("ab", opener=_log_opener) as log:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        log = os.open(self.places.log_file, flags, 0o600)
+        try:
             return self.places.server.run(
                 command, cwd=self.places.data_root, log=log, keep=(lock,), timeout_s=timeout_s
             )
+        finally:
+            os.close(log)
 
     def _own_data(self) -> None:
         """Give the data to the server's user, where the user database of the system has changed since."""
@@ -243,7 +249,7 @@ class Server:
         fresh = path.with_name(f"{path.name}.tmp")
         fresh.unlink(missing_ok=True)
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w") as file:
             os.fchown(descriptor, self.places.server.uid, self.places.server.gid)
             file.write(text)
             file.flush()
@@ -301,10 +307,6 @@ def _where() -> str:
     """Tells apart machines, their boots, and containers with process ids of their own."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _log_opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _sync_folder(path: Path) -> None:

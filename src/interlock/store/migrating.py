@@ -94,3 +94,34 @@ def _ensure_app_role(connection: "psycopg.Connection[tuple[object, ...]]") -> No
         connection.execute(f"grant {APP_ROLE} to current_user")
     elif found[0]:
         raise DatabaseUnfit(f"the role {APP_ROLE} is a superuser; it must be an ordinary one")
+
+
+def prepared(owner_conninfo: str, part: str) -> str | None:
+    """Which version of a part (as the dispatcher's schema) this database was prepared for."""
+    import psycopg
+
+    with psycopg.connect(owner_conninfo, connect_timeout=10) as connection:
+        row = connection.execute("select version from interlock.prepared_part where name = %s", [part]).fetchone()
+    return None if row is None else str(row[0])
+
+
+def mark_prepared(owner_conninfo: str, part: str, version: str) -> None:
+    """Note the version of a part."""
+    import psycopg
+
+    with psycopg.connect(owner_conninfo, connect_timeout=10) as connection:
+        connection.execute(
+            "insert into interlock.prepared_part (name, version) values (%s, %s)"
+            " on conflict (name) do update set version = excluded.version",
+            [part, version],
+        )
+
+
+def copy_database(superuser_conninfo: str, name: str) -> None:
+    """Make a database that is a copy of `interlock`; nobody may be connected to that one. For tests."""
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(superuser_conninfo, connect_timeout=10, autocommit=True) as connection:
+        statement = sql.SQL("create database {} template interlock owner interlock_owner")
+        connection.execute(statement.format(sql.Identifier(name)))

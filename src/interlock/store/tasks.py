@@ -270,7 +270,7 @@ def _task(row: Row) -> Task:
         for name in (
             "agent", "state_reason", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
             "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
-            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted",
+            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline",
         )
     }  # fmt: skip
     return Task(

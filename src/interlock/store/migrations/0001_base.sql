@@ -156,6 +156,12 @@ create table executor (
   config_sha256 text
 );
 
+-- Parts of other schemas that were brought up to date by us, and for which version.
+create table prepared_part (
+  name    text primary key,
+  version text not null
+);
+
 create table halt (
   scope   text primary key,                     -- all, agent:<name>, tool:<server.name>
   by      text not null,
@@ -201,4 +207,4 @@ create table audit_waiting (
 grant usage on schema interlock to interlock_app;
 grant select, insert, update, delete on all tables in schema interlock to interlock_app;
 revoke update, delete, truncate on audit_record, audit_link from interlock_app;
-revoke insert, update, delete on schema_migration from interlock_app;
+revoke insert, update, delete on schema_migration, prepared_part from interlock_app;

@@ -1,0 +1,77 @@
+"""The composition root: the only place that wires the rooms together."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from interlock import __version__
+from interlock.app.control import Control
+from interlock.app.fleet import Fleet
+from interlock.app.foundation import Foundation, foundation
+from interlock.config import Project, Settings, SystemClock, new_id
+from interlock.guardrails import Checkpoint, Gate, Policy, Thinker
+from interlock.inference import Models
+from interlock.orchestrator import DbosEngine, Host, Segments, Worker
+from interlock.store import Database, SessionLock, catalog_rows
+from interlock.tools import Snapshots, Toolbox
+
+
+def this_host() -> Host:
+    """Name and process id of this process."""
+    return Host(socket.gethostname(), os.getpid())
+
+
+def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], who: str) -> Toolbox:
+    """The tool servers of a project, with state of their own for this process."""
+    return Toolbox(
+        project.config.tools,
+        folder=project.folder,
+        state_dir=Path(settings.home) / "tools" / who,
+        env=env,
+        clock=SystemClock(),
+    )
+
+
+@asynccontextmanager
+async def control_of(settings: Settings, project: Project, env: Mapping[str, str]) -> AsyncIterator[Control]:
+    """The control plane for the HTTP server: database, tools as data, no model and no calls."""
+    Policy(project.config.policy)  # a policy that can't be loaded stops the start
+    async with foundation(settings, project, env) as ground:
+        toolbox = toolbox_of(settings, project, env, "server")
+        try:
+            await keep_version(ground.database, project)
+            yield Control(ground.database, project, Fleet(ground.database, project, toolbox), __version__)
+        finally:
+            await toolbox.stop()
+
+
+async def keep_version(database: Database, project: Project) -> None:
+    """Store the configuration as a version, so that its tasks keep it."""
+    body = project.config.model_dump(mode="json", by_alias=True, exclude={"database"})
+    async with database.transaction() as tx:
+        await catalog_rows.keep_config(tx, project.sha256, body, "system:up")
+
+
+def worker_of(
+    ground: Foundation, settings: Settings, project: Project, env: Mapping[str, str]
+) -> tuple[Worker, Toolbox]:
+    """A worker on a database that is open, and its tools, which the caller stops after it."""
+    host = this_host()
+    executor_id = f"{host.name}-{host.pid}-{new_id()[-12:]}"
+    database = ground.database
+    toolbox = toolbox_of(settings, project, env, f"worker-{host.pid}")
+    checkpoint = Checkpoint(database, Snapshots(toolbox))
+    gate = Gate(database, project, toolbox, checkpoint)
+    models = Models(project.config.models, project.playbooks, env)
+    thinker = Thinker(database, gate, models, project.config.models.default)
+    worker = Worker(
+        database=database,
+        engine=DbosEngine(ground.dispatcher_url, executor_id),
+        segments=Segments(database, project, gate, thinker, executor_id),
+        lock=SessionLock(ground.conninfo, executor_id),
+        host=host,
+        concurrency=project.config.server.concurrency,
+    )
+    return worker, toolbox

@@ -1,0 +1,358 @@
+"""What the API offers, as one object: every method takes and gives plain JSON."""
+
+import asyncio
+import datetime
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from interlock import audit, observability, orchestrator
+from interlock.app.fleet import Fleet
+from interlock.app.views import approval_view, call_view, run_view, task_view, when
+from interlock.config import Project, parse_duration_s
+from interlock.model import Conflict, Resolution, TaskRequest, TaskState, UserError
+from interlock.store import (
+    Database,
+    Page,
+    Transaction,
+    allowance_rows,
+    approval_rows,
+    call_rows,
+    catalog_rows,
+    executor_rows,
+    run_rows,
+    task_rows,
+)
+
+FOLLOW_EVERY_S = 0.3
+MAX_PAGE = 200
+_FIELDS = frozenset({"agent", "text", "inputs", "priority", "dedupe_key", "delay", "at", "max_duration"})
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control plane of one project on one database."""
+
+    database: Database
+    project: Project
+    fleet: Fleet
+    version: str
+
+    # ---- tasks ---------------------------------------------------------------------------------
+
+    async def submit(self, body: dict[str, Any], by: str) -> tuple[dict[str, Any], bool]:
+        """Take a task in; the task, and whether this request made it.
+
+        `body` is `{agent, text, inputs?, priority?, dedupe_key?, delay?, at?, max_duration?}`.
+        """
+        request = _request(body, self.database.clock.now())
+        submitted = await orchestrator.submit(self.database, self.project, request, by)
+        return task_view(submitted.task), submitted.created
+
+    async def tasks(self, state: str | None, agent: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
+        """A page of tasks, newest first; shape `{items, next}`."""
+        if state is not None and state not in set(TaskState):
+            raise UserError(f"state: '{state}' is none of {', '.join(TaskState)}")
+        size = max(1, min(limit, MAX_PAGE))
+        async with self.database.transaction() as tx:
+            before = await task_rows.resolve_id(tx, "task", cursor) if cursor else None
+            found = await task_rows.listing(tx, Page(state, agent, before, size + 1))
+        items = [task_view(task) for task in found[:size]]
+        return {"items": items, "next": items[-1]["id"] if len(found) > size else None}
+
+    async def task(self, task_id: str) -> dict[str, Any]:
+        """The whole story of a task."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "task", task_id)
+            task = await task_rows.get(tx, whole)
+            request = await task_rows.request_of(tx, whole)
+            view = task_view(task)
+            view["text"] = request["text"]
+            view["inputs"] = request["inputs"] if task.kind == "agent" else {}
+            view["undo_of"] = request["undo_of"]
+            view["result"] = await task_rows.result_of(tx, whole)
+            view["runs"] = [run_view(row) for row in await run_rows.runs(tx, whole)]
+            view["turns"] = [{**turn, "at": when(turn["at"])} for turn in await run_rows.turns(tx, whole)]
+            view["calls"] = [call_view(call) for call in await call_rows.of_task(tx, whole)]
+            view["allowances"] = await _allowances(tx, whole)
+        return view
+
+    async def calls(self, task_id: str) -> list[dict[str, Any]]:
+        """The calls of a task."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "task", task_id)
+            return [call_view(call) for call in await call_rows.of_task(tx, whole)]
+
+    async def follow(self, task_id: str) -> AsyncIterator[dict[str, Any]]:
+        """What happens to a task, as it happens, until it is final or waits for a person: its audit records."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "task", task_id)
+        seen: set[str] = set()
+        while True:
+            async with self.database.transaction() as tx:
+                task = await task_rows.get(tx, whole)
+                records = await audit.listing(tx, whole, 1000)
+            for entry in reversed(records):
+                if entry["id"] not in seen:
+                    seen.add(entry["id"])
+                    yield entry
+            yield {"event": "state", "state": task.state, "state_reason": task.state_reason}
+            if task.state.final or task.state in (TaskState.ESCALATED, TaskState.WAITING_APPROVAL):
+                return
+            await asyncio.sleep(FOLLOW_EVERY_S)
+
+    async def cancel(self, task_id: str, by: str) -> dict[str, Any]:
+        """Cancel a task."""
+        whole = await self._task_id(task_id)
+        await orchestrator.cancel(self.database, whole, by)
+        return await self._short(whole)
+
+    async def retry(self, task_id: str, reason: str, by: str) -> tuple[dict[str, Any], bool]:
+        """Another run of an escalated task, or a new task like one that is final; with whether it is a new one."""
+        whole = await self._task_id(task_id)
+        async with self.database.transaction() as tx:
+            task = await task_rows.get(tx, whole)
+        if task.state is TaskState.ESCALATED:
+            why = reason or "asked for another run"
+            await orchestrator.resolve(self.database, whole, Resolution.RETRY, why, by)
+            return await self._short(whole), False
+        if not task.state.final:
+            raise Conflict(f"the task is {task.state}: {task.state_reason}", hint=f"interlock tasks show {whole}")
+        submitted = await orchestrator.submit_again(self.database, self.project, whole, by)
+        return task_view(submitted.task), submitted.created
+
+    async def resolve(self, task_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
+        """Decide about an escalated task; `body` is `{resolution: retry|accept|fail|continue, reason}`."""
+        whole = await self._task_id(task_id)
+        name = str(body.get("resolution", ""))
+        if name not in set(Resolution):
+            raise UserError(f"resolution: '{name}' is none of {', '.join(Resolution)}")
+        await orchestrator.resolve(self.database, whole, Resolution(name), str(body.get("reason") or ""), by)
+        return await self._short(whole)
+
+    async def _task_id(self, text: str) -> str:
+        async with self.database.transaction() as tx:
+            return await task_rows.resolve_id(tx, "task", text)
+
+    async def _short(self, task_id: str) -> dict[str, Any]:
+        async with self.database.transaction() as tx:
+            return task_view(await task_rows.get(tx, task_id))
+
+    # ---- approvals and calls -------------------------------------------------------------------
+
+    async def approvals(self, *, pending_only: bool) -> list[dict[str, Any]]:
+        """Questions to people, oldest first."""
+        async with self.database.transaction() as tx:
+            return [approval_view(a) for a in await approval_rows.listing(tx, pending_only=pending_only)]
+
+    async def approval(self, approval_id: str) -> dict[str, Any]:
+        """One question with all that it is about."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "approval", approval_id)
+            return approval_view(await approval_rows.get(tx, whole))
+
+    async def decide(self, approval_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
+        """Decide; `body` is `{decision: approve|deny, reason?, binding_sha256}`: the hash of what was seen."""
+        if not isinstance(body.get("binding_sha256"), str):
+            raise UserError(
+                "binding_sha256: missing; send the hash of what you saw, as the approval shows it",
+                hint="interlock approvals show ID",
+            )
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "approval", approval_id)
+        verdict = {"decision": body.get("decision", ""), **{key: body.get(key) for key in ("reason", "binding_sha256")}}
+        return approval_view(await orchestrator.decide(self.database, whole, verdict, by))
+
+    async def call(self, call_id: str) -> dict[str, Any]:
+        """One call."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "call", call_id)
+            return call_view(await call_rows.get(tx, whole))
+
+    async def resolve_call(self, call_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
+        """Say whether a call in doubt took effect; `body` is `{outcome: done|not_done, reason}`."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "call", call_id)
+        outcome, reason = str(body.get("outcome", "")), str(body.get("reason") or "")
+        await orchestrator.resolve_call(self.database, whole, outcome, reason, by)
+        return await self.call(whole)
+
+    async def undo(self, target: str, by: str, *, kind: str, dry_run: bool) -> dict[str, Any]:
+        """Take back the effects of a `task` or a `call`; shape `{task, created, steps, impossible}`."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, kind, target)
+            task_id = whole if kind == "task" else (await call_rows.get(tx, whole)).task_id
+            call_id = None if kind == "task" else whole
+            plan = await orchestrator.look_at_undo(tx, self.project, task_id, call_id)
+        view: dict[str, Any] = {
+            "steps": [{"call": c.id, "call_no": c.call_no, "tool": c.tool, "effect": c.effect} for c in plan.steps],
+            "impossible": [
+                {"call": c.id, "call_no": c.call_no, "tool": c.tool, "why": why} for c, why in plan.impossible
+            ],
+            "task": None,
+            "created": False,
+        }
+        if not dry_run:
+            submitted = await orchestrator.submit_undo(self.database, self.project, (task_id, call_id), by)
+            view |= {"task": task_view(submitted.task), "created": submitted.created}
+        return view
+
+    async def which(self, text: str) -> str:
+        """Whether an id is that of a `task` or of a `call`."""
+        async with self.database.transaction() as tx:
+            try:
+                await task_rows.resolve_id(tx, "task", text)
+            except UserError:
+                await task_rows.resolve_id(tx, "call", text)
+                return "call"
+        return "task"
+
+    # ---- audit, halt, state ----------------------------------------------------------------------
+
+    async def audit(self, task_id: str | None, limit: int) -> list[dict[str, Any]]:
+        """Records of the audit, newest first."""
+        async with self.database.transaction() as tx:
+            whole = await task_rows.resolve_id(tx, "task", task_id) if task_id else None
+            return await audit.listing(tx, whole, max(1, min(limit, 1000)))
+
+    async def verify_audit(self, expected: tuple[int, str] | None = None) -> dict[str, Any]:
+        """Recompute the chain; shape `{ok, records, waiting, head, problems}`."""
+        await audit.sequence(self.database)
+        verdict = await audit.verify(self.database, expected)
+        return {
+            "ok": verdict.ok,
+            "records": verdict.records,
+            "waiting": verdict.waiting,
+            "head": verdict.head,
+            "problems": list(verdict.problems),
+        }
+
+    async def halt(self, scope: str, reason: str | None, by: str) -> dict[str, Any]:
+        """Halt `all`, `agent:NAME` or `tool:SERVER.NAME`; with no reason, end that halt."""
+        kind = scope.partition(":")[0]
+        if scope != "all" and kind not in ("agent", "tool"):
+            raise UserError(f"scope: '{scope}' is neither 'all' nor 'agent:NAME' nor 'tool:NAME'")
+        changed = await orchestrator.set_halt(self.database, scope, by, reason)
+        return {"scope": scope, "halted": reason is not None, "changed": changed}
+
+    async def status(self) -> dict[str, Any]:
+        """Is it healthy, in one object; `warnings` says why not."""
+        async with self.database.transaction() as tx:
+            states = await task_rows.state_counts(tx)
+            workers = await executor_rows.listing(tx)
+            halts = await catalog_rows.halts(tx)
+            pending = await approval_rows.listing(tx, pending_only=True)
+        health = [_health(entry) for entry in self.fleet.health()]
+        warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]
+        if not workers:
+            warnings.append("no worker runs: tasks stay in the queue")
+        warnings += [
+            f"tool server {h['server']} is {h['state']}: {h['reason']}" for h in health if h["state"] != "ready"
+        ]
+        if states.get("escalated"):
+            warnings.append(f"{states['escalated']} tasks are escalated: interlock tasks list --state escalated")
+        return {
+            "version": self.version,
+            "healthy": not warnings,
+            "warnings": warnings,
+            "tasks": states,
+            "approvals_pending": len(pending),
+            "workers": [
+                {"id": w["executor_id"], "host": w["host"], "pid": w["pid"], "heartbeat_at": when(w["heartbeat_at"])}
+                for w in workers
+            ],
+            "tools": health,
+            "halts": [{**halt, "at": when(halt["at"])} for halt in halts],
+            "config_sha256": self.project.sha256,
+        }
+
+    async def metrics(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return await observability.exposition(self.database, self.version)
+
+    async def ready(self) -> None:
+        """Answer when the database does.
+
+        Raises:
+            DatabaseUnavailable: it does not.
+        """
+        async with self.database.transaction() as tx:
+            await tx.row("select 1 as one")
+
+    def agents(self) -> list[dict[str, Any]]:
+        """The agents of the project."""
+        return [
+            {"name": name, **config.model_dump(by_alias=True)} for name, config in self.project.config.agents.items()
+        ]
+
+
+async def _allowances(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
+    rows = await allowance_rows.of_scope(tx, f"task:{task_id}")
+    return [{**row, "window_at": when(row["window_at"])} for row in rows]
+
+
+def _health(entry: Any) -> dict[str, Any]:
+    return {
+        "server": entry.server,
+        "state": entry.state,
+        "reason": entry.reason,
+        "tools": entry.tools,
+        "restarts": entry.restarts,
+        "pid": entry.pid,
+        "stderr_tail": list(entry.stderr_tail),
+    }
+
+
+def _request(body: dict[str, Any], now: datetime.datetime) -> TaskRequest:
+    """Read a submission; every fault names its field."""
+    unknown = sorted(set(body) - _FIELDS)
+    if unknown:
+        raise UserError(f"{unknown[0]}: unknown field; expected {', '.join(sorted(_FIELDS))}")
+    for name in ("agent", "text"):
+        if not isinstance(body.get(name), str):
+            raise UserError(f"{name}: expected a text")
+    inputs = body.get("inputs") or {}
+    if not isinstance(inputs, dict) or len(json.dumps(inputs)) > 200_000:
+        raise UserError("inputs: expected an object of at most 200,000 characters")
+    priority = body.get("priority", 5)
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise UserError("priority: expected a whole number from 0 to 9")
+    dedupe_key = body.get("dedupe_key")
+    if dedupe_key is not None and not isinstance(dedupe_key, str):
+        raise UserError("dedupe_key: expected a text")
+    return TaskRequest(
+        agent=body["agent"],
+        text=body["text"],
+        inputs=inputs,
+        priority=priority,
+        dedupe_key=dedupe_key,
+        not_before=_not_before(body, now),
+        max_duration_s=_seconds("max_duration", body.get("max_duration")),
+    )
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration_s(value)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+
+
+def _not_before(body: dict[str, Any], now: datetime.datetime) -> datetime.datetime | None:
+    delay_s = _seconds("delay", body.get("delay"))
+    if delay_s is not None and body.get("at") is not None:
+        raise UserError("delay and at: give one of them")
+    if delay_s is not None:
+        return now + datetime.timedelta(seconds=delay_s)
+    if body.get("at") is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(str(body["at"]))
+    except ValueError as error:
+        raise UserError(f"at: '{body['at']}' is no time: expected one such as 2026-12-24T18:00:00+01:00") from error
+    if moment.tzinfo is None:
+        raise UserError("at: it has no time zone: add one, as in 2026-12-24T18:00:00+01:00 or …Z")
+    return moment

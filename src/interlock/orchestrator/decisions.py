@@ -1,0 +1,134 @@
+"""What people decide about tasks, calls and approvals; each decision is one transaction."""
+
+from dataclasses import replace
+from typing import Any
+
+from interlock.audit import record
+from interlock.guardrails import decide as decide_approval
+from interlock.guardrails import expire as expire_approval
+from interlock.model import (
+    Approval,
+    ApprovalState,
+    AuditEntry,
+    CallState,
+    CancelAsked,
+    Conflict,
+    Decided,
+    Life,
+    Resolution,
+    Resolved,
+    TaskState,
+    ToolResult,
+    UserError,
+)
+from interlock.orchestrator.events import handle
+from interlock.store import Database, Transaction, approval_rows, call_rows, catalog_rows, task_rows
+
+
+async def decide(database: Database, approval_id: str, verdict: dict[str, Any], by: str) -> Approval:
+    """Decide an approval; shape of the verdict `{decision, reason, binding_sha256}`. The task goes on in the same commit."""
+    async with database.transaction() as tx:
+        first = await approval_rows.get(tx, approval_id)
+        await task_rows.get(tx, first.task_id, lock=True)  # the same order of locks as a worker's
+        approval = await decide_approval(
+            tx,
+            approval_id,
+            str(verdict["decision"]),
+            by,
+            str(verdict.get("reason") or ""),
+            verdict.get("binding_sha256"),
+        )
+        word = "approved" if approval.state is ApprovalState.APPROVED else "denied"
+        await handle(tx, approval.task_id, Decided(f"{by} {word} a call"), by)
+        return approval
+
+
+async def expire_approvals(database: Database) -> int:
+    """Close approvals whose time is over, and let their tasks go on with "nobody answered"."""
+    async with database.transaction() as tx:
+        ids = await approval_rows.expired(tx)
+    for approval_id in ids:
+        async with database.transaction() as tx:
+            first = await approval_rows.get(tx, approval_id)
+            await task_rows.get(tx, first.task_id, lock=True)
+            if await expire_approval(tx, approval_id) is not None:
+                await handle(tx, first.task_id, Decided("nobody answered in time"))
+    return len(ids)
+
+
+async def cancel(database: Database, task_id: str, by: str) -> Life:
+    """Cancel a task: at once if it waits, within a second or two if it runs."""
+    async with database.transaction() as tx:
+        return await handle(tx, task_id, CancelAsked(by), by)
+
+
+async def resolve(database: Database, task_id: str, resolution: Resolution, reason: str, by: str) -> Life:
+    """Decide about an escalated task.
+
+    Raises:
+        Conflict: it is not escalated, or a call of it is still in doubt.
+        UserError: no reason is given.
+    """
+    if not reason.strip():
+        raise UserError("reason: say why; it is recorded", hint="interlock tasks resolve ID --accept --reason TEXT")
+    async with database.transaction() as tx:
+        await task_rows.get(tx, task_id, lock=True)
+        await _refuse_doubt(tx, task_id, resolution)
+        return await handle(tx, task_id, Resolved(resolution, by, reason), by)
+
+
+async def _refuse_doubt(tx: Transaction, task_id: str, resolution: Resolution) -> None:
+    if resolution is Resolution.FAIL:
+        return
+    doubtful = [call for call in await call_rows.of_task(tx, task_id) if call.state is CallState.IN_DOUBT]
+    if doubtful:
+        call = doubtful[0]
+        raise Conflict(
+            f"call {call.call_no} ({call.tool}) is in doubt: find out whether it took effect first",
+            hint=f"interlock calls resolve {call.id} --done|--not-done --reason TEXT",
+        )
+
+
+async def resolve_call(database: Database, call_id: str, outcome: str, reason: str, by: str) -> Life:
+    """Say whether a call in doubt took effect: `done`, or `not_done` (then it may be made again). The task goes on.
+
+    Raises:
+        Conflict: the call is not in doubt.
+        UserError: the outcome is neither, or no reason is given.
+    """
+    if outcome not in ("done", "not_done"):
+        raise UserError(f"outcome: '{outcome}' is neither 'done' nor 'not_done'")
+    if not reason.strip():
+        raise UserError("reason: say how you know; it is recorded")
+    async with database.transaction() as tx:
+        call = await call_rows.get(tx, call_id)
+        task = await task_rows.get(tx, call.task_id, lock=True)
+        call = await call_rows.get(tx, call_id, lock=True)
+        if call.state is not CallState.IN_DOUBT:
+            raise Conflict(f"call {call.call_no} is {call.state}, not in doubt", hint=f"interlock tasks show {task.id}")
+        if outcome == "done":
+            text = f"Done: a person found that it took effect ({reason})."
+            result = ToolResult(True, text).to_json()
+            call = replace(call, state=CallState.DONE, ended_at=tx.clock.now(), result=result)
+        else:
+            call = replace(call, state=CallState.PROPOSED, started_at=None, approval_id=None, before=None)
+        await call_rows.keep(tx, call)
+        ids = {"task": call.task_id, "run": call.run_no, "call": call.id}
+        await record(tx, AuditEntry("call.resolved", by, ids, {"outcome": outcome, "reason": reason[:300]}))
+        others = [c for c in await call_rows.of_task(tx, task.id) if c.state is CallState.IN_DOUBT]
+        if task.state is not TaskState.ESCALATED or others:
+            return task_rows.life_of(task)
+        return await handle(tx, task.id, Resolved(Resolution.CONTINUE, by, f"call {call.call_no}: {outcome}"), by)
+
+
+async def set_halt(database: Database, scope: str, by: str, reason: str | None) -> bool:
+    """Halt a scope (`all`, `agent:NAME`, `tool:SERVER.NAME`), or with no reason end the halt; whether it changed."""
+    async with database.transaction() as tx:
+        if reason is None:
+            changed = await catalog_rows.resume(tx, scope)
+        else:
+            await catalog_rows.halt(tx, scope, by, reason)
+            changed = True
+        event = "halt.ended" if reason is None else "halt.set"
+        await record(tx, AuditEntry(event, by, {"scope": scope}, {"reason": reason or ""}))
+        return changed

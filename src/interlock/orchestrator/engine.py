@@ -1,0 +1,86 @@
+"""The dispatcher behind a seam: DBOS on the same Postgres takes segments from the queue and calls us with them.
+
+It is used as an outer dispatcher only: a segment is one workflow without steps, our own rows hold everything else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Any, Protocol, TypeAlias
+
+from interlock.store import dispatch_rows as dispatch
+from interlock.store import mark_prepared, prepared
+
+RunSegment: TypeAlias = Callable[[str, int], Awaitable[dict[str, str]]]
+POLL_S = 0.05
+STOP_TIMEOUT_S = 15.0
+_PART = "dbos"
+
+
+class Engine(Protocol):
+    """Takes segments that are due and runs a bounded number of them at a time."""
+
+    async def start(self, run: RunSegment, concurrency: int) -> None:
+        """Begin to take segments."""
+        ...
+
+    async def stop(self, patience_s: float) -> None:
+        """Take no more segments, wait for those in hand for as long as `patience_s`, and disconnect."""
+        ...
+
+
+def prepare_dispatcher(owner_conninfo: str, owner_url: str, app_role: str) -> None:
+    """Bring the dispatcher's schema up to date and let the application's role use it; skipped when it is current."""
+    current = version("dbos")
+    if prepared(owner_conninfo, _PART) == current:
+        return
+    from dbos import DBOS
+
+    DBOS.migrate(owner_url, application_role=app_role)
+    mark_prepared(owner_conninfo, _PART, current)
+
+
+class DbosEngine:
+    """DBOS Transact 3.4, once per process."""
+
+    def __init__(self, app_url: str, executor_id: str) -> None:
+        self._url = app_url
+        self._executor_id = executor_id
+
+    async def start(self, run: RunSegment, concurrency: int) -> None:
+        """Begin to take segments."""
+        from dbos import DBOS, DBOSConfig
+        from dbos._serialization import DBOSPortableJSONSerializer
+
+        config = DBOSConfig(
+            name=dispatch.APPLICATION,
+            system_database_url=self._url,
+            executor_id=self._executor_id,
+            application_version=dispatch.PROTOCOL_VERSION,
+            sys_db_pool_size=max(5, min(20, concurrency)),
+            log_level="ERROR",
+            run_migrations=False,
+            serializer=DBOSPortableJSONSerializer(),
+        )
+        DBOS(config=config)
+
+        @DBOS.workflow(name=dispatch.WORKFLOW, max_recovery_attempts=50)
+        async def segment(task_id: str, segment_no: int) -> dict[str, Any]:
+            return dict(await run(task_id, segment_no))
+
+        DBOS.listen_queues([dispatch.QUEUE])
+        DBOS.launch()
+        await DBOS.register_queue_async(
+            dispatch.QUEUE,
+            worker_concurrency=concurrency,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+
+    async def stop(self, patience_s: float) -> None:
+        """Take no more segments, wait for those in hand, and disconnect."""
+        from dbos import DBOS
+
+        whole_s = max(1, int(patience_s))
+        destroy = asyncio.to_thread(lambda: DBOS.destroy(workflow_completion_timeout_sec=whole_s))
+        await asyncio.wait_for(destroy, whole_s + STOP_TIMEOUT_S)

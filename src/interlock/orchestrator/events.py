@@ -1,0 +1,97 @@
+"""The one door for events: lock the task, ask the lifecycle, carry its commands out, all in one transaction."""
+
+from interlock.audit import record
+from interlock.guardrails import doubt
+from interlock.memory import note_of_failure
+from interlock.model import (
+    ApprovalState,
+    AuditEntry,
+    CallState,
+    CloseRun,
+    Command,
+    CountState,
+    EnqueueSegment,
+    Event,
+    Life,
+    NoteTurn,
+    RequestTurn,
+    StartRun,
+    StopSegment,
+    Task,
+    TaskState,
+    advance,
+)
+from interlock.observability import count_task
+from interlock.store import Segment, Transaction, approval_rows, call_rows, dispatch_rows, run_rows, task_rows
+
+BACKSTOP_S = 30.0
+
+
+async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "system:orchestrator") -> Life:
+    """Let an event happen to a task; the life it has now.
+
+    Raises:
+        Conflict: the event does not fit the task's state; nothing changes.
+        NotFound: there is no such task.
+    """
+    task = await task_rows.get(tx, task_id, lock=True)
+    before = task_rows.life_of(task)
+    life, commands = advance(before, event)
+    if life == before:
+        return life
+    await task_rows.keep_life(tx, task_id, life)
+    for command in commands:
+        await _carry_out(tx, task, command)
+    if life.state is not before.state:
+        detail = {"from": before.state, "to": life.state, "event": type(event).__name__, "crashes": life.crashes}
+        ids = {"task": task_id, "run": life.run_no, "segment": life.segment_no}
+        await record(tx, AuditEntry("task.state", actor, ids, detail))
+    if life.state.final:
+        await _settle_leftovers(tx, task)
+    return life
+
+
+async def _carry_out(tx: Transaction, task: Task, command: Command) -> None:
+    match command:
+        case EnqueueSegment(segment_no, delay_s):
+            await enqueue(tx, task, segment_no, delay_s)
+        case StartRun():
+            await _start_run(tx, task, command)
+        case CloseRun(run_no, outcome):
+            await run_rows.close_run(tx, task.id, run_no, outcome)
+        case CountState(state):
+            seconds = (tx.clock.now() - task.created_at).total_seconds() if state.final else None
+            await count_task(tx, state, task.agent, seconds)
+        case StopSegment():
+            pass  # the worker that holds the task reads the flag within a second
+
+
+async def enqueue(tx: Transaction, task: Task, segment_no: int, delay_s: float = 0.0) -> None:
+    """Put a segment of a task into the queue, with a backstop for a process that hangs."""
+    remaining_s = max(0.0, task.limits.max_duration_s - task.worked_s)
+    await dispatch_rows.enqueue(
+        tx, Segment(task.id, segment_no, task.virtual_deadline, delay_s, timeout_s=remaining_s + BACKSTOP_S)
+    )
+
+
+async def _start_run(tx: Transaction, task: Task, command: StartRun) -> None:
+    calls = await call_rows.of_task(tx, task.id)
+    note = NoteTurn(note_of_failure(command.run_no - 1, command.note, calls))
+    await run_rows.open_run(tx, task.id, command.run_no, clean=command.clean, note=command.note)
+    if command.clean:
+        request = await task_rows.request_of(tx, task.id)
+        await run_rows.append(tx, task.id, command.run_no, RequestTurn(request["text"], request["inputs"]))
+    await run_rows.append(tx, task.id, command.run_no, note)
+
+
+async def _settle_leftovers(tx: Transaction, task: Task) -> None:
+    """A task that is over leaves no question open, and no call of which nobody says whether it took effect."""
+    await approval_rows.close_of_task(tx, task.id, ApprovalState.SUPERSEDED)
+    for call in await call_rows.of_task(tx, task.id):
+        if call.state is CallState.STARTED:
+            await doubt(tx, call, "system:orchestrator", "the task was stopped while the call was under way")
+
+
+def first_state(delay_s: float) -> TaskState:
+    """The state of a task that was just submitted."""
+    return TaskState.DELAYED if delay_s > 0 else TaskState.QUEUED

@@ -1,0 +1,254 @@
+"""The work between two waits: claim the run, let the agent go on, verify its result, commit how it ended."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from interlock import agent
+from interlock.config import AgentConfig, Project, fault_point, new_id
+from interlock.guardrails import Gate, Subject, Thinker
+from interlock.model import (
+    Answered,
+    Blocked,
+    CallRequest,
+    Claimed,
+    Conflict,
+    Event,
+    Exhausted,
+    Fenced,
+    InterlockError,
+    Lease,
+    ModelAnswer,
+    ModelTurn,
+    NotFound,
+    Observation,
+    Parked,
+    RequestTurn,
+    RunFailed,
+    StopCause,
+    Stopped,
+    Task,
+    TaskKind,
+    Turn,
+    Unavailable,
+    UndoState,
+    Verified,
+)
+from interlock.orchestrator.events import handle
+from interlock.orchestrator.verify import failed_check
+from interlock.store import Database, call_rows, catalog_rows, run_rows, task_rows
+
+log = logging.getLogger("interlock.worker")
+RELEASE_TRIES = 30
+RELEASE_EVERY_S = 2.0
+
+
+@dataclass
+class Active:
+    """A segment in hand: how to stop it, and why it was stopped."""
+
+    lease: Lease
+    work: "asyncio.Task[Event]"
+    cause: StopCause | None = None
+    fenced: bool = False
+
+
+@dataclass
+class Segments:
+    """Runs segments in this process, many at a time."""
+
+    database: Database
+    project: Project
+    gate: Gate
+    thinker: Thinker
+    executor_id: str
+    active: dict[str, Active] = field(default_factory=dict)
+
+    async def run(self, task_id: str, segment_no: int) -> dict[str, str]:
+        """Work on one segment; never raises. Shape of the answer `{status}`."""
+        try:
+            claimed = await self._claim(task_id, segment_no)
+        except (Conflict, NotFound) as error:
+            return {"status": f"stale: {error.message}"}
+        except Unavailable as error:
+            return {"status": f"not claimed: {error.message}"}
+        if claimed is None:
+            return {"status": "cancelled before it began"}
+        lease, task = claimed
+        started = time.monotonic()
+        active = Active(lease, asyncio.create_task(self._work(lease, task), name=f"segment {task_id}"))
+        self.active[task_id] = active
+        try:
+            event = await self._watch(active, task)
+        finally:
+            self.active.pop(task_id, None)
+        if event is None:
+            return {"status": "fenced"}
+        fault_point("segment.ending")
+        return await self._end(lease, event, time.monotonic() - started)
+
+    async def _claim(self, task_id: str, segment_no: int) -> tuple[Lease, Task] | None:
+        async with self.database.transaction() as tx:
+            life = await handle(tx, task_id, Claimed(segment_no), f"worker:{self.executor_id}")
+            if life.state.final:
+                return None
+            task = await task_rows.get(tx, task_id)
+            lease = await task_rows.take_lease(tx, task, self.executor_id)
+        return lease, task
+
+    async def _watch(self, active: Active, task: Task) -> Event | None:
+        """Wait for the work under the task's remaining time; None when the lease was lost."""
+        remaining_s = max(0.1, task.limits.max_duration_s - task.worked_s)
+        await asyncio.wait({active.work}, timeout=remaining_s)
+        if not active.work.done():
+            active.cause = StopCause.TIMED_OUT
+            active.work.cancel("timed out")
+            await asyncio.wait({active.work}, timeout=10.0)
+        if active.fenced:
+            return None
+        if active.cause is not None:
+            limit = f"its working time of {task.limits.max_duration_s:g} s is used up"
+            reason = limit if active.cause is StopCause.TIMED_OUT else task.state_reason
+            return Stopped(active.cause, reason)
+        if active.work.cancelled() or not active.work.done():
+            return Stopped(StopCause.DRAINED, "the worker was shut down")
+        error = active.work.exception()
+        if isinstance(error, Fenced):
+            return None
+        return active.work.result() if error is None else await self._failure(active.lease, task, error)
+
+    async def _failure(self, lease: Lease, task: Task, error: BaseException) -> Event:
+        if isinstance(error, Exhausted):
+            return Blocked(error.message)
+        if isinstance(error, Unavailable) and error.code == "database_unavailable":
+            return Stopped(StopCause.DRAINED, error.message)
+        clean = await self._is_clean(lease)
+        if isinstance(error, InterlockError):
+            if task.kind is TaskKind.UNDO and not error.retryable:
+                return Blocked(error.message)
+            return RunFailed(error.message, error.retryable, clean)
+        log.error("segment.broke task=%s", lease.task_id, exc_info=error)
+        return RunFailed(f"internal error: {type(error).__name__}: {error}"[:300], True, clean)
+
+    async def _is_clean(self, lease: Lease) -> bool:
+        """Whether the run left no effect behind; when that can't be asked now, it counts as not clean."""
+        try:
+            async with self.database.transaction() as tx:
+                calls = await call_rows.of_task(tx, lease.task_id)
+        except Unavailable:
+            return False
+        return not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
+
+    async def _end(self, lease: Lease, event: Event, worked_s: float) -> dict[str, str]:
+        """Commit how the segment ended; while the database is away, keep trying for a minute."""
+        for _ in range(RELEASE_TRIES):
+            try:
+                async with self.database.transaction(lease) as tx:
+                    await task_rows.add_worked(tx, lease.task_id, worked_s)
+                    life = await handle(tx, lease.task_id, event, f"worker:{self.executor_id}")
+                return {"status": str(life.state)}
+            except (Fenced, Conflict) as error:
+                return {"status": f"fenced: {error.message}"}
+            except Unavailable as error:
+                log.warning("segment.end_delayed task=%s error=%s", lease.task_id, error.message)
+                await asyncio.sleep(RELEASE_EVERY_S)
+        return {"status": "lost: the database stayed away; another worker takes over"}
+
+    # ---- the work itself -----------------------------------------------------------------------
+
+    async def _work(self, lease: Lease, task: Task) -> Event:
+        subject = await self._subject(lease, task)
+        history = _History(self.database, lease)
+        ending = await agent.run(
+            await history.load(),
+            lambda turns: self.thinker.think(subject, turns),
+            lambda call: self.gate.act(subject, call),
+            agent.Save(history.add_answer, history.add_observation),
+            task.limits.max_turns,
+        )
+        match ending:
+            case agent.Finished(text):
+                return await self._finish(subject, text)
+            case agent.Waiting():
+                async with self.database.transaction() as tx:
+                    return Parked(await call_rows.open_approvals(tx, task.id))
+            case agent.Doubtful(call):
+                return Blocked(f"{call.reason}; a person finds out: interlock calls resolve {call.call_id}")
+            case agent.TurnsUsedUp(max_turns):
+                return Blocked(f"the run used up its {max_turns} turns without a result")
+
+    async def _finish(self, subject: Subject, text: str) -> Event:
+        """Keep the result, then check it."""
+        lease = subject.lease
+        async with self.database.transaction(lease) as tx:
+            await task_rows.keep_result(tx, lease.task_id, {"text": text})
+        if subject.task.kind is TaskKind.UNDO:
+            return await self._undo_verdict(subject)
+        checks = subject.agent.verify
+        if not checks:
+            return Answered(0)
+        async with self.database.transaction(lease) as tx:
+            await handle(tx, lease.task_id, Answered(len(checks)), f"worker:{self.executor_id}")
+        problem = await failed_check(self.database, self.gate, subject)
+        if problem is None:
+            return Verified()
+        return RunFailed(f"the result was not accepted: {problem}", True, await self._is_clean(lease))
+
+    async def _undo_verdict(self, subject: Subject) -> Event:
+        """An undo has succeeded only if every effect is what it was before, compared by hash."""
+        async with self.database.transaction() as tx:
+            calls = [await call_rows.get(tx, str(step["call"])) for step in subject.request.inputs["steps"]]
+        open_ones = [call for call in calls if call.undo is not UndoState.RESTORED]
+        if not open_ones:
+            return Answered(0)
+        first = open_ones[0]
+        return Blocked(
+            f"{len(open_ones)} of {len(calls)} effects were not restored; call {first.call_no}: {first.undo_note}"
+        )
+
+    async def _subject(self, lease: Lease, task: Task) -> Subject:
+        """The agent as it was configured when the task was submitted."""
+        async with self.database.transaction() as tx:
+            body = await task_rows.request_of(tx, task.id)
+            stored = None
+            if task.config_sha256 != self.project.sha256 and task.kind is TaskKind.AGENT:
+                stored = await catalog_rows.config(tx, task.config_sha256)
+        request = RequestTurn(body["text"], body["inputs"])
+        if task.kind is TaskKind.UNDO:
+            return Subject(lease, task, AgentConfig(), request)
+        if stored is not None:
+            return Subject(lease, task, AgentConfig.model_validate(stored["agents"][task.agent]), request)
+        return Subject(lease, task, self.project.config.agents[task.agent], request)
+
+
+@dataclass(frozen=True)
+class _History:
+    """Reads and appends the turns of one run under its lease."""
+
+    database: Database
+    lease: Lease
+
+    async def load(self) -> tuple[Turn, ...]:
+        async with self.database.transaction(self.lease) as tx:
+            return await run_rows.history(tx, self.lease.task_id, self.lease.run_no)
+
+    async def add_answer(self, answer: ModelAnswer) -> ModelTurn:
+        """Number the calls and write the turn and their ledger rows in one commit, before any of them runs."""
+        async with self.database.transaction(self.lease) as tx:
+            last = await call_rows.last_number(tx, self.lease.task_id)
+            calls = tuple(
+                CallRequest(last + offset, call.tool, call.args, call.reason, call.provider_call_id)
+                for offset, call in enumerate(answer.calls, start=1)
+            )
+            turn = ModelTurn(answer.text, calls, answer.model, answer.usage, answer.provider)
+            await run_rows.append(tx, self.lease.task_id, self.lease.run_no, turn)
+            for call in calls:
+                await call_rows.propose(tx, self.lease, new_id(), call)
+        fault_point("turn.saved")
+        return turn
+
+    async def add_observation(self, observation: Observation) -> None:
+        async with self.database.transaction(self.lease) as tx:
+            await run_rows.append(tx, self.lease.task_id, self.lease.run_no, observation)
+        fault_point("observation.saved")

@@ -1,0 +1,165 @@
+"""Admission: a request becomes a task and its first segment in one commit, or is the task that runs already."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.audit import record
+from interlock.config import AgentConfig, Project, new_id
+from interlock.guardrails import UndoPlan, mark_impossible, plan_undo, proposal_of
+from interlock.model import (
+    AuditEntry,
+    Conflict,
+    RequestTurn,
+    Task,
+    TaskKind,
+    TaskLimits,
+    TaskRequest,
+    UnknownAgent,
+    UserError,
+    canonical_sha256,
+)
+from interlock.orchestrator.events import enqueue, first_state
+from interlock.store import Database, NewTask, Transaction, run_rows, task_rows
+
+MAX_TEXT_CHARS = 100_000
+UNDO_AGENT = "undo"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The task, and whether it was made by this request."""
+
+    task: Task
+    created: bool
+
+
+def limits_of(agent: AgentConfig, asked_duration_s: float | None) -> TaskLimits:
+    """A task's bounds: the agent's; a request may shorten the duration."""
+    limits = agent.limits
+    duration = limits.max_duration
+    if asked_duration_s is not None:
+        duration = min(duration, asked_duration_s)
+    return TaskLimits(duration, limits.max_runs, limits.max_turns, retry_delay_s=limits.retry_delay)
+
+
+def dedupe_key_of(request: TaskRequest) -> str:
+    """The given key, else a hash over agent, text with its white space folded, and inputs."""
+    if request.dedupe_key is not None:
+        return f"given:{request.agent}:{request.dedupe_key}"
+    text = " ".join(request.text.split())
+    return "content:" + canonical_sha256([request.agent, request.kind, text, request.inputs, request.undo_of])
+
+
+async def submit(database: Database, project: Project, request: TaskRequest, by: str) -> Submitted:
+    """Take a request in; a request that equals one that is not final gives that task back.
+
+    Raises:
+        UnknownAgent: no such agent is configured.
+        UserError: a field is out of bounds; the message names it.
+    """
+    agent = project.config.agents.get(request.agent)
+    if agent is None:
+        known = ", ".join(sorted(project.config.agents)) or "none"
+        raise UnknownAgent(f"there is no agent '{request.agent}'; configured are: {known}")
+    _check(request)
+    async with database.transaction() as tx:
+        return await _admit(tx, project, request, limits_of(agent, request.max_duration_s), by)
+
+
+def _check(request: TaskRequest) -> None:
+    if not request.text.strip():
+        raise UserError("text: it is empty; say what the agent shall do", hint='interlock submit "TEXT" --agent A')
+    if len(request.text) > MAX_TEXT_CHARS:
+        raise UserError(f"text: {len(request.text)} characters, more than {MAX_TEXT_CHARS}; put data into a file")
+    if not 0 <= request.priority <= 9:
+        raise UserError(f"priority: {request.priority} is not between 0 (first) and 9 (last)")
+    if request.max_duration_s is not None and request.max_duration_s <= 0:
+        raise UserError("max_duration: it must be more than zero")
+    if request.dedupe_key is not None and not 0 < len(request.dedupe_key) <= 200:
+        raise UserError("dedupe_key: expected 1 to 200 characters")
+
+
+async def _admit(tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str) -> Submitted:
+    now = tx.clock.now()
+    delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
+    state = first_state(delay_s)
+    reason = (
+        f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
+    )
+    key = dedupe_key_of(request)
+    new = NewTask(new_id(), request, key, limits, project.sha256, by, state, reason)
+    if not await task_rows.insert(tx, new):
+        existing = await task_rows.find_by_dedupe_key(tx, key)
+        if existing is None:
+            raise Conflict("an equal task ended at this very moment", hint="submit it again")
+        return Submitted(existing, created=False)
+    await run_rows.open_run(tx, new.id, 1, clean=True)
+    await run_rows.append(tx, new.id, 1, RequestTurn(request.text, request.inputs))
+    task = await task_rows.get(tx, new.id)
+    await enqueue(tx, task, task.segment_no, delay_s)
+    detail = {
+        "agent": request.agent,
+        "kind": request.kind,
+        "priority": request.priority,
+        "request_sha256": canonical_sha256({"text": request.text, "inputs": request.inputs}),
+        "config_sha256": project.sha256,
+    }
+    await record(tx, AuditEntry("task.submitted", by, {"task": new.id}, detail))
+    return Submitted(task, created=True)
+
+
+async def look_at_undo(tx: Transaction, project: Project, task_id: str, call_id: str | None) -> UndoPlan:
+    """What an undo of a task, or of one of its calls, would do."""
+    task = await task_rows.get(tx, task_id)
+    if task.state.held:
+        raise Conflict(
+            "the task is running; cancel it or wait before undoing it", hint=f"interlock tasks cancel {task_id}"
+        )
+    return await plan_undo(tx, project.config.tools, task_id, call_id)
+
+
+async def submit_undo(database: Database, project: Project, target: tuple[str, str | None], by: str) -> Submitted:
+    """Submit the reversal of a task, or of one call of it; `target` is `(task_id, call_id or None)`.
+
+    Raises:
+        Conflict: nothing can be taken back, or the task is running.
+    """
+    task_id, call_id = target
+    async with database.transaction() as tx:
+        plan = await look_at_undo(tx, project, task_id, call_id)
+        await mark_impossible(tx, plan)
+        if plan.steps:
+            request = _undo_request(project, plan, target)
+            return await _admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by)
+    call, why = plan.impossible[0]
+    raise Conflict(f"call {call.call_no} ({call.tool}) can't be undone: {why}", hint=f"interlock tasks show {task_id}")
+
+
+def _undo_request(project: Project, plan: UndoPlan, target: tuple[str, str | None]) -> TaskRequest:
+    task_id, call_id = target
+    steps: list[dict[str, Any]] = [{"call": call.id, **proposal_of(call, project.config.tools)} for call in plan.steps]
+    what = f"call {call_id}" if call_id else f"task {task_id}"
+    return TaskRequest(
+        agent=UNDO_AGENT,
+        text=f"Take back the effects of {what}: {len(steps)} calls, last one first.",
+        inputs={"steps": steps},
+        priority=1,
+        dedupe_key=call_id or task_id,
+        kind=TaskKind.UNDO,
+        undo_of={"task": task_id, **({"call": call_id} if call_id else {})},
+    )
+
+
+async def submit_again(database: Database, project: Project, task_id: str, by: str) -> Submitted:
+    """A new task with the request of one that is final."""
+    async with database.transaction() as tx:
+        task = await task_rows.get(tx, task_id)
+        if task.kind is TaskKind.UNDO:
+            raise Conflict("an undo is not retried as a task; undo the task again", hint="interlock undo TASK")
+        body = await task_rows.request_of(tx, task_id)
+    agent = project.config.agents.get(task.agent)
+    if agent is None:
+        raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
+    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority)
+    async with database.transaction() as tx:
+        return await _admit(tx, project, request, limits_of(agent, None), by)

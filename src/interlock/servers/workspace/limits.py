@@ -1,0 +1,39 @@
+"""Every bound of the workspace server in one place. Sizes in bytes unless the name says otherwise."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+PATH_BYTES = 4096
+NAME_BYTES = 255
+DEPTH = 100  # folders below each other; each level costs an open descriptor during a walk
+LINKS_FOLLOWED = 40
+
+READ_BYTES = MIB
+READ_LINES = 20_000
+READ_FILE_BYTES = 256 * MIB
+WRITE_BYTES = 8 * MIB
+LIST_ENTRIES = 2_000
+VISITED_ENTRIES = 50_000
+
+SEARCH_RESULTS = 500
+SEARCH_FILE_BYTES = 4 * MIB
+SEARCH_TOTAL_BYTES = 64 * MIB
+SEARCH_LINE_CHARACTERS = 300
+SEARCH_PATTERN_CHARACTERS = 1_000
+SEARCH_DEADLINE_S = 10.0
+
+SNAPSHOT_ENTRIES = 10_000
+SNAPSHOT_CONTENT_BYTES = 64 * MIB
+HASHED_BYTES = 1024 * MIB
+
+DELETE_PATHS = 100
+SNAPSHOT_PATHS = 1_000
+
+DIFF_BYTES = 64 * KIB
+DIFF_FILE_BYTES = 512 * KIB
+DIFF_KEPT_BYTES = 8 * MIB
+DIFF_LINES = 1_000  # longer changed stretches are shown as one block instead of being aligned
+DIFF_CONTEXT_LINES = 3
+
+LOCK_WAIT_S = 10.0
+SUMMARY_LINES = 20

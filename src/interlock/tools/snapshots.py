@@ -1,0 +1,69 @@
+"""The internal tools of servers that can say beforehand what a call does, keep a state, and go back to it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from interlock.model import ToolRef, ToolUnavailable, UserError
+from interlock.tools.toolbox import Toolbox
+
+PREVIEW, CAPTURE, RESTORE = "preview", "capture", "restore"
+_TIMEOUT_S = 120.0  # ten thousand files may have to be read
+
+
+class Snapshots:
+    """Thin: the gate decides what to keep and when to go back, the server does it."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+
+    async def supported(self, server: str) -> bool:
+        """Whether a server offers all three internal tools.
+
+        Raises:
+            NotFound: no server has that name.
+            ToolUnavailable: it is not ready.
+        """
+        offered = {found.ref.name for found in await self._toolbox.definitions(server) if found.internal}
+        return {PREVIEW, CAPTURE, RESTORE} <= offered
+
+    async def preview(self, ref: ToolRef, args: dict[str, Any]) -> dict[str, Any]:
+        """What a call would do, without doing it.
+
+        Raises:
+            UserError: the call would fail, and why.
+            ToolUnavailable, ToolLost, ToolTimeout: the server does not answer.
+        """
+        return await self._ask(ref.server, PREVIEW, {"tool": ref.name, "args": args})
+
+    async def capture(self, server: str, paths: Iterable[str], content: bool = True) -> dict[str, Any]:
+        """The present state of paths and of everything below them, with or without the content of files.
+
+        Raises:
+            UserError: it can't be recorded, and why.
+            ToolUnavailable, ToolLost, ToolTimeout: the server does not answer.
+        """
+        return await self._ask(server, CAPTURE, {"paths": list(paths), "content": content})
+
+    async def restore(
+        self, server: str, entries: list[dict[str, Any]], expect_state_sha256: str | None, paths: Iterable[str]
+    ) -> dict[str, Any]:
+        """Bring paths back to a captured state, if they are still as expected.
+
+        Raises:
+            UserError: they are not, or it can't be done, and why.
+            ToolUnavailable: nothing was sent.
+            ToolLost, ToolTimeout: whether it was done is unknown.
+        """
+        args = {"entries": entries, "expect_state_sha256": expect_state_sha256, "paths": list(paths)}
+        return await self._ask(server, RESTORE, args)
+
+    async def _ask(self, server: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
+        definitions = await self._toolbox.definitions(server)
+        if not any(found.internal and found.ref.name == tool for found in definitions):
+            raise UserError(f"the server '{server}' can't {tool}", hint="interlock tools list")
+        result = await self._toolbox.call(ToolRef(server, tool), args, timeout_s=_TIMEOUT_S)
+        if not result.ok:
+            raise UserError(result.text, hint="interlock tools list")
+        if result.structured is None:
+            raise ToolUnavailable(f"{server}.{tool} gave no structured answer")
+        return result.structured

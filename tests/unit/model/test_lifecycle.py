@@ -1,0 +1,180 @@
+"""The life of a task, driven at random: whatever happens, the invariants hold."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interlock.model import (
+    Answered,
+    Blocked,
+    CancelAsked,
+    Claimed,
+    CloseRun,
+    Conflict,
+    CountState,
+    Decided,
+    EnqueueSegment,
+    Event,
+    Life,
+    Parked,
+    Resolution,
+    Resolved,
+    RunFailed,
+    StartRun,
+    StopCause,
+    Stopped,
+    TaskLimits,
+    TaskState,
+    Verified,
+    WorkerLost,
+    advance,
+)
+from interlock.model.lifecycle import TRANSITIONS
+
+LIMITS = TaskLimits(max_runs=3, max_crashes=2, retry_delay_s=2.0)
+
+
+def life(state: TaskState = TaskState.QUEUED, **changes: object) -> Life:
+    base = Life(state, "in the queue", 1, 0, 0, cancel_requested=False, limits=LIMITS)
+    return Life(**{**base.__dict__, **changes})
+
+
+text = st.text(min_size=1, max_size=20)
+events = st.one_of(
+    st.builds(Claimed, st.integers(0, 12)),
+    st.builds(Parked, st.integers(0, 3)),
+    st.builds(Decided, text),
+    st.builds(Answered, st.integers(0, 3)),
+    st.builds(Verified),
+    st.builds(RunFailed, text, st.booleans(), st.booleans()),
+    st.builds(Blocked, text),
+    st.builds(Stopped, st.sampled_from(StopCause), text),
+    st.builds(CancelAsked, text),
+    st.builds(WorkerLost, text),
+    st.builds(Resolved, st.sampled_from(Resolution), text, text),
+)
+
+
+def check_step(before: Life, after: Life, commands: tuple[object, ...]) -> None:
+    """What must hold over every step, whatever the event was."""
+    assert after.reason, "every state says why"
+    assert after.run_no - before.run_no in (0, 1)
+    assert after.segment_no - before.segment_no in (0, 1)
+    enqueued = [c for c in commands if isinstance(c, EnqueueSegment)]
+    assert len(enqueued) == after.segment_no - before.segment_no, "a segment is enqueued when, and only when, it is new"
+    assert all(c.segment_no == after.segment_no and c.delay_s >= 0 for c in enqueued)
+    started = [c for c in commands if isinstance(c, StartRun)]
+    assert len(started) == after.run_no - before.run_no
+    if after.state.final:
+        assert not before.state.final
+        assert CountState(after.state) in commands
+        assert CloseRun(before.run_no, after.state) in commands
+        assert not enqueued
+    if after.state is TaskState.ESCALATED and before.state is not TaskState.ESCALATED:
+        assert CountState(TaskState.ESCALATED) in commands
+    if before.cancel_requested:
+        assert after.state in (before.state, TaskState.CANCELLED, TaskState.FAILED, TaskState.ESCALATED) or not enqueued
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(events, max_size=60))
+def test_any_sequence_of_events_keeps_the_invariants(sequence: list[Event]) -> None:
+    present = life()
+    for event in sequence:
+        try:
+            after, commands = advance(present, event)
+        except Conflict:
+            continue
+        check_step(present, after, commands)
+        present = after
+
+
+@given(events, st.sampled_from([s for s in TaskState if s.final]))
+def test_a_final_task_never_changes(event: Event, state: TaskState) -> None:
+    with pytest.raises(Conflict, match="is final"):
+        advance(life(state), event)
+
+
+def test_every_state_that_is_not_final_can_reach_a_final_one() -> None:
+    reaching = {state for state in TaskState if state.final}
+    grown = True
+    while grown:
+        grown = False
+        for state, kind in TRANSITIONS:
+            if state in reaching:
+                continue
+            for event in _samples(kind):
+                after, _ = advance(life(state), event)
+                if after.state in reaching:
+                    reaching.add(state)
+                    grown = True
+    # waiting_children belongs to delegation: no event leads into it yet.
+    assert reaching == set(TaskState) - {TaskState.WAITING_CHILDREN}
+
+
+def _samples(kind: type) -> list[Event]:
+    every: dict[type, list[Event]] = {
+        Claimed: [Claimed(0)],
+        Parked: [Parked(0), Parked(1)],
+        Decided: [Decided("x")],
+        Answered: [Answered(0), Answered(1)],
+        Verified: [Verified()],
+        RunFailed: [RunFailed("x", True, True), RunFailed("x", False, True)],
+        Blocked: [Blocked("x")],
+        Stopped: [Stopped(cause, "x") for cause in StopCause],
+        CancelAsked: [CancelAsked("x")],
+        WorkerLost: [WorkerLost("x")],
+        Resolved: [Resolved(r, "x", "y") for r in Resolution],
+    }
+    assert set(every) == set(get_args(Event))
+    return every[kind]
+
+
+def test_a_run_that_fails_is_tried_again_later_each_time_with_twice_the_delay() -> None:
+    first, commands = advance(life(TaskState.RUNNING), RunFailed("timeout", retryable=True, clean=True))
+    assert (first.state, first.run_no) == (TaskState.WAITING_RETRY, 2)
+    assert EnqueueSegment(1, 2.0) in commands
+    running, _ = advance(first, Claimed(1))
+    second, commands = advance(running, RunFailed("timeout", retryable=True, clean=False))
+    assert EnqueueSegment(2, 4.0) in commands
+    assert StartRun(3, False, "timeout") in commands
+    running, _ = advance(second, Claimed(2))
+    third, _ = advance(running, RunFailed("timeout", retryable=True, clean=True))
+    assert third.state is TaskState.ESCALATED
+    assert "run 3 of 3, the last" in third.reason
+
+
+def test_a_decision_that_comes_before_the_segment_ends_is_not_lost() -> None:
+    running = life(TaskState.RUNNING)
+    same, commands = advance(running, Decided("approved"))
+    assert (same, commands) == (running, ())
+    after, commands = advance(same, Parked(open_approvals=0))
+    assert after.state is TaskState.QUEUED
+    assert EnqueueSegment(1) in commands
+
+
+def test_a_task_whose_workers_keep_dying_is_set_aside() -> None:
+    present = life(TaskState.RUNNING)
+    for _ in range(LIMITS.max_crashes):
+        present, _ = advance(present, WorkerLost("killed"))
+        assert present.state is TaskState.QUEUED
+        present, _ = advance(present, Claimed(present.segment_no))
+    present, _ = advance(present, WorkerLost("killed"))
+    assert present.state is TaskState.ESCALATED
+    assert "died 3 times" in present.reason
+
+
+def test_a_stale_segment_can_not_claim() -> None:
+    with pytest.raises(Conflict, match="not the present one"):
+        advance(life(segment_no=4), Claimed(3))
+
+
+def test_a_cancelled_task_that_runs_stops_and_never_starts_again() -> None:
+    asked, commands = advance(life(TaskState.RUNNING), CancelAsked("ann"))
+    assert asked.state is TaskState.RUNNING
+    assert asked.cancel_requested
+    lost, commands = advance(asked, WorkerLost("killed"))
+    assert lost.state is TaskState.CANCELLED
+    assert not any(isinstance(c, EnqueueSegment) for c in commands)

@@ -1,0 +1,77 @@
+import base64
+import json
+
+from mcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from interlock.tools.results import RESULT_BYTES, misfit, read_result, refused, wants_input
+
+
+def _text(text: str) -> TextContent:
+    return TextContent(type="text", text=text)
+
+
+def test_texts_are_joined():
+    result = read_result(CallToolResult(content=[_text("a"), _text("b")]))
+    assert (result.ok, result.text, result.structured, result.truncated) == (True, "a\nb", None, False)
+
+
+def test_an_error_of_the_tool_is_not_ok():
+    assert not read_result(CallToolResult(content=[_text("no such file")], is_error=True)).ok
+
+
+def test_other_content_is_named_with_its_decoded_size():
+    data = base64.b64encode(b"x" * 12_345).decode()
+    content = [
+        ImageContent(type="image", data=data, mime_type="image/png"),
+        AudioContent(type="audio", data=base64.b64encode(b"12").decode(), mime_type="audio/wav"),
+        EmbeddedResource(type="resource", resource=TextResourceContents(uri="file:///a", text="inside")),
+        EmbeddedResource(type="resource", resource=BlobResourceContents(uri="file:///b", blob=data)),
+        ResourceLink(type="resource_link", uri="file:///c", name="c"),
+    ]
+    assert read_result(CallToolResult(content=content)).text.splitlines() == [
+        "[image, 12345 bytes]",
+        "[audio, 2 bytes]",
+        "[resource file:///a]",
+        "inside",
+        "[resource file:///b, 12345 bytes]",
+        "[link to file:///c]",
+    ]
+
+
+def test_a_long_text_is_cut_between_characters_and_says_so():
+    result = read_result(CallToolResult(content=[_text("ä" * RESULT_BYTES)]))
+    assert result.truncated
+    kept, _, marker = result.text.rpartition("\n")
+    assert set(kept) == {"ä"}
+    assert len(kept.encode()) <= RESULT_BYTES
+    assert marker == f"[truncated: the first {RESULT_BYTES} of {2 * RESULT_BYTES} bytes]"
+
+
+def test_a_large_structured_result_is_left_out_unless_the_gate_itself_asked():
+    answer = CallToolResult(content=[_text("see there")], structured_content={"content": "x" * RESULT_BYTES})
+    result = read_result(answer)
+    assert (result.structured, result.truncated) == (None, True)
+    assert "is left out" in result.text
+    assert read_result(answer, bounded=False).structured == answer.structured_content
+
+
+def test_structured_content_is_an_object_and_stands_in_for_a_missing_text():
+    assert read_result(CallToolResult(content=[], structured_content=[1, 2])).structured == {"value": [1, 2]}
+    result = read_result(CallToolResult(content=[], structured_content={"a": 1}))
+    assert json.loads(result.text) == result.structured == {"a": 1}
+
+
+def test_what_went_wrong_after_the_call_is_a_result_too():
+    assert misfit("x\n" * 2000).text.startswith("the tool acted but its result does not fit its schema: x x")
+    assert len(misfit("x\n" * 2000).text) < 1000
+    assert refused(-32602, "bad").text == "the server answered with error -32602: bad"
+    assert [misfit("").ok, refused(1, "").ok, wants_input().ok] == [False] * 3
