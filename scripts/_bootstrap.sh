@@ -117,18 +117,7 @@ install_with_uv() { # run|dev
 
 install_with_pip() { # run|dev: slower, the same versions
   cd -- "$root" || return 1
-  logged "$venv/bin/python" - "$1" "$tmp" <<'PY' || return 1
-import pathlib, sys, tomllib
-
-level, tmp = sys.argv[1], pathlib.Path(sys.argv[2])
-lock = tomllib.loads(pathlib.Path("uv.lock").read_text(encoding="utf-8"))
-project = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))
-pins = [f"{p['name']}=={p['version']}" for p in lock["package"] if "registry" in p["source"]]
-extras = ",".join(project["project"].get("optional-dependencies", {}))
-wanted = project["dependency-groups"]["dev"] if level == "dev" else []
-(tmp / "pins.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
-(tmp / "wanted.txt").write_text("\n".join([f"-e .[{extras}]", *wanted]) + "\n", encoding="utf-8")
-PY
+  logged "$venv/bin/python" scripts/_pins.py "$1" "$tmp" || return 1
   logged "$venv/bin/python" -m pip install --quiet --constraint "$tmp/pins.txt" --requirement "$tmp/wanted.txt"
 }
 

@@ -2,12 +2,30 @@
 
 A model turn carries the provider's own message as JSON. It goes back as it is to the provider that wrote it, so that
 thinking signatures survive; any other provider gets the message rebuilt from our nouns.
+
+This module costs seconds to import (Pydantic AI); only `providers` imports it, which is imported at first use.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequestPart,
+    ModelResponse,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.messages import ModelRequest as RequestMessage
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition as ShownTool
 
 from interlock.model import (
     CallProposal,
@@ -22,10 +40,6 @@ from interlock.model import (
     ToolRef,
     UserError,
 )
-
-if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse
-    from pydantic_ai.models import ModelRequestParameters
 
 MAX_REASON = 500
 MAX_MALFORMED = 2_000
@@ -48,11 +62,8 @@ def shown_tools(tools: Sequence[ToolDefinition]) -> dict[str, ToolDefinition]:
     return {tool.ref.model_name: tool for tool in tools if not tool.internal}
 
 
-def request_parameters(tools: Sequence[ToolDefinition]) -> "ModelRequestParameters":
+def request_parameters(tools: Sequence[ToolDefinition]) -> ModelRequestParameters:
     """The tools for the provider: plain functions only, none that the provider runs itself."""
-    from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.tools import ToolDefinition as ShownTool
-
     shown = [
         ShownTool(name=name, description=tool.description, parameters_json_schema=tool.input_schema, strict=False)
         for name, tool in shown_tools(tools).items()
@@ -77,11 +88,8 @@ def _model_name(tool: str) -> str:
         return tool
 
 
-def _kept_message(turn: ModelTurn, source: str) -> "ModelResponse | None":
+def _kept_message(turn: ModelTurn, source: str) -> ModelResponse | None:
     """The provider's own message, if this provider wrote it and its calls can be told apart."""
-    from pydantic import ValidationError
-    from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, ToolCallPart
-
     kept = turn.provider
     if not isinstance(kept, dict) or kept.get("source") != source:
         return None
@@ -101,9 +109,7 @@ def _call_ids(turn: ModelTurn, kept: bool) -> dict[int, str]:
     return {call.call_no: call.provider_call_id if kept else f"call_{call.call_no}" for call in turn.calls}
 
 
-def _rebuilt_message(turn: ModelTurn, ids: dict[int, str]) -> "ModelResponse":
-    from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
-
+def _rebuilt_message(turn: ModelTurn, ids: dict[int, str]) -> ModelResponse:
     parts: list[TextPart | ToolCallPart] = [TextPart(turn.text)] if turn.text else []
     parts += [ToolCallPart(_model_name(call.tool), call.args, ids[call.call_no]) for call in turn.calls]
     return ModelResponse(parts=parts or [TextPart("(nothing)")])
@@ -115,19 +121,14 @@ class _Conversation:
 
     request: ModelRequest
     source: str
-
-    def __post_init__(self) -> None:
-        self.messages: list[ModelMessage] = []
-        self.open: tuple[CallRequest, ...] = ()
-        self.ids: dict[int, str] = {}
-        self.seen: dict[int, Observation] = {}
-        self.prompts: list[str] = []
+    messages: list[ModelMessage] = field(default_factory=list)
+    open: tuple[CallRequest, ...] = ()
+    ids: dict[int, str] = field(default_factory=dict)
+    seen: dict[int, Observation] = field(default_factory=dict)
+    prompts: list[str] = field(default_factory=list)
 
     def flush(self) -> None:
         """Close the gathered part: results in the order of their calls first, as providers demand, then texts."""
-        from pydantic_ai.messages import ModelRequest as Message
-        from pydantic_ai.messages import ToolReturnPart, UserPromptPart
-
         parts: list[ModelRequestPart] = []
         for call in self.open:
             seen = self.seen.get(call.call_no)
@@ -141,7 +142,7 @@ class _Conversation:
             )
         parts += [UserPromptPart(prompt) for prompt in self.prompts]
         if parts:
-            self.messages.append(Message(parts=parts, instructions=self.request.instructions or None))
+            self.messages.append(RequestMessage(parts=parts, instructions=self.request.instructions or None))
         self.open, self.ids, self.seen, self.prompts = (), {}, {}, []
 
     def model_turn(self, turn: ModelTurn) -> None:
@@ -151,7 +152,7 @@ class _Conversation:
         self.messages.append(kept if kept is not None else _rebuilt_message(turn, self.ids))
         self.open = turn.calls
 
-    def build(self) -> "list[ModelMessage]":
+    def build(self) -> list[ModelMessage]:
         for turn in self.request.turns:
             if isinstance(turn, ModelTurn):
                 self.model_turn(turn)
@@ -165,7 +166,7 @@ class _Conversation:
         return self.messages
 
 
-def to_messages(request: ModelRequest, source: str) -> "list[ModelMessage]":
+def to_messages(request: ModelRequest, source: str) -> list[ModelMessage]:
     """The history as the provider library's messages; `source` names the provider and model that will read it."""
     return _Conversation(request, source).build()
 
@@ -195,17 +196,15 @@ def _tool_name(name: str, shown: dict[str, ToolDefinition]) -> str:
     return name.replace(".", "__")[:100] or "(unnamed)"
 
 
-def from_response(response: "ModelResponse", request: ModelRequest, source: str) -> Answered:
+def from_response(response: ModelResponse, request: ModelRequest, source: str) -> Answered:
     """Read a provider's message.
 
     Raises:
         ModelRefused: it holds what was not asked for, such as a tool the provider ran itself.
     """
-    from pydantic_ai.messages import ModelMessagesTypeAdapter, TextPart, ThinkingPart, ToolCallPart
-
     shown = shown_tools(request.tools)
     texts: list[str] = []
-    found: list[ToolCallPart[Any, Any]] = []
+    found: list[ToolCallPart[Any]] = []
     for part in response.parts:
         if isinstance(part, TextPart):
             texts.append(part.content)

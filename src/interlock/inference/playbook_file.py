@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from interlock.config import YamlDocument, yaml_document
 from interlock.inference.conditions import Condition, compile_condition, compile_value, value_paths
 from interlock.inference.expressions import ExpressionError, Path, Template, parse_template
 from interlock.inference.playbook import (
@@ -26,6 +25,9 @@ from interlock.inference.playbook import (
     step_ids,
 )
 from interlock.model import PlaybookError, ToolRef, UserError
+
+if TYPE_CHECKING:
+    from interlock.config import YamlDocument
 
 MAX_NESTING = 8
 MAX_WRITTEN_STEPS = 1_000
@@ -60,7 +62,7 @@ class _Reader:
     """Reads one file; `ids` are those seen so far, with their lines."""
 
     path: FilePath
-    document: YamlDocument
+    document: "YamlDocument"
     ids: dict[str, int] = field(default_factory=dict)
     count: int = 0
 
@@ -285,6 +287,8 @@ def load_playbook(path: FilePath, name: str | None = None) -> Playbook:
     Raises:
         PlaybookError: it can't be read or is wrong; the message is `file:line: key: what was expected`.
     """
+    from interlock.config import yaml_document
+
     document = yaml_document(path, PlaybookError)
     return _Reader(path, document).playbook(name if name is not None else path.stem)
 

@@ -7,7 +7,7 @@ import json
 import math
 
 from interlock.inference.resolved import ResolvedModel
-from interlock.model import ModelRefused, ModelRequest, ModelTurn, NoteTurn, Observation, RequestTurn, Turn, Usage
+from interlock.model import ModelRefused, ModelRequest, ModelTurn, RequestTurn, Turn, Usage
 
 BYTES_PER_TOKEN = 3  # low on purpose: English text has about 4
 _PER_PART = 16  # tokens that a provider adds around a turn or a tool
@@ -64,9 +64,7 @@ def _turn_bytes(turn: Turn) -> int:
         opaque = len(json.dumps(turn.provider, default=str)) if turn.provider is not None else 0
         calls = sum(len(call.tool) + len(json.dumps(call.args, default=str)) for call in turn.calls)
         return max(opaque, len(turn.text.encode()) + calls)
-    if isinstance(turn, NoteTurn | Observation):
-        return len(turn.text.encode())
-    return 0
+    return len(turn.text.encode())
 
 
 def estimated_input_tokens(request: ModelRequest) -> int:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from interlock.config import ModelConfig, ModelsConfig
 from interlock.model import UnknownModel
+
+if TYPE_CHECKING:
+    from interlock.config import ModelConfig, ModelsConfig
 
 ModelKind: TypeAlias = Literal["playbook", "openai", "anthropic"]
 Zone: TypeAlias = Literal["local", "private", "public"]
@@ -29,11 +31,11 @@ class ResolvedModel:
     alias: str
     zone: Zone
     model: str
-    config: ModelConfig | None = None
+    config: "ModelConfig | None" = None
     path: Path | None = None
 
 
-def resolve_model(name: str, config: ModelsConfig, playbooks: Mapping[str, Path]) -> ResolvedModel:
+def resolve_model(name: str, config: "ModelsConfig", playbooks: Mapping[str, Path]) -> ResolvedModel:
     """Find a model by alias, by tier (its first model), as `kind:name`, or the default one for an empty name.
 
     Raises:
@@ -53,6 +55,8 @@ def resolve_model(name: str, config: ModelsConfig, playbooks: Mapping[str, Path]
             raise UnknownModel(f"there is no playbook '{rest}'; there are: {_names(playbooks)}")
         return ResolvedModel("playbook", wanted, "local", rest, path=playbooks[rest])
     if kind in ("openai", "anthropic") and rest:
+        from interlock.config import ModelConfig
+
         direct = ModelConfig(provider="openai" if kind == "openai" else "anthropic", model=rest)
         return ResolvedModel(direct.provider, wanted, direct.zone, rest, direct)
     if not wanted:

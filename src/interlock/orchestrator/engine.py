@@ -5,6 +5,7 @@ It is used as an outer dispatcher only: a segment is one workflow without steps,
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, Protocol, TypeAlias
 
@@ -83,4 +84,9 @@ class DbosEngine:
 
         whole_s = max(1, int(patience_s))
         destroy = asyncio.to_thread(lambda: DBOS.destroy(workflow_completion_timeout_sec=whole_s))
-        await asyncio.wait_for(destroy, whole_s + STOP_TIMEOUT_S)
+        try:
+            await asyncio.wait_for(destroy, whole_s + STOP_TIMEOUT_S)
+        finally:
+            # DBOS made its own threads the loop's default, and they are gone now.
+            own = ThreadPoolExecutor(max_workers=8, thread_name_prefix="interlock")
+            asyncio.get_running_loop().set_default_executor(own)

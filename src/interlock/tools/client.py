@@ -76,6 +76,11 @@ class Connection:
         self._builtin = builtin
         self._slots = asyncio.Semaphore(MAX_CALLS)
 
+    @property
+    def over(self) -> bool:
+        """Whether the server is gone; whoever restarts it may not have noticed yet."""
+        return self._wire.process.broken
+
     async def relist(self) -> Catalogue:
         """Read the definitions again.
 
@@ -147,7 +152,7 @@ class Connection:
     async def _unanswered(self, call: ToolCall, sending: Sending, *, late: bool) -> InterlockError:
         process = self._wire.process
         tool = f"{self.server}.{call.name}"
-        if process.over:
+        if process.broken:
             await process.exited_within(_LAST_WORDS_S)
         if not sending.started:
             why = process.ending or "does not read its input"

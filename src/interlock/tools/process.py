@@ -123,6 +123,12 @@ class ServerProcess(asyncio.SubprocessProtocol):
             self._output().resume_reading()
         return line
 
+    @property
+    def broken(self) -> bool:
+        """Whether it can no longer be talked to, in one direction at least."""
+        pipe = self._pipe(_STDIN)
+        return self.over or pipe is None or pipe.is_closing()
+
     async def writable(self, deadline: Deadline) -> bool:
         """Wait until the server has read enough for another line; False when it does not in time."""
         try:
@@ -134,10 +140,9 @@ class ServerProcess(asyncio.SubprocessProtocol):
 
     def write_line(self, line: bytes) -> bool:
         """Hand a whole line over; False means that not a byte of it can have reached the server."""
-        pipe = self._pipe(_STDIN)
-        if self.over or pipe is None or pipe.is_closing():
+        if self.broken:
             return False
-        pipe = cast(asyncio.WriteTransport, pipe)
+        pipe = cast(asyncio.WriteTransport, self._pipe(_STDIN))
         first = pipe.get_write_buffer_size() == 0
         pipe.write(line + b"\n")
         # With nothing queued before it, it was written at once: a pipe that broke now took none of it.

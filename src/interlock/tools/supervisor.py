@@ -107,8 +107,8 @@ class Supervisor:
         Raises:
             ToolUnavailable: it can't be started, died while starting, is parked or stopped, or is not ready in time.
         """
-        if self._connection is not None:
-            return self._connection
+        if (connection := self._current()) is not None:
+            return connection
         await _load_sdk()
         if not self._stop.is_set():
             self._ensure_actor()
@@ -126,7 +126,7 @@ class Supervisor:
         return connection
 
     def _current(self) -> "Connection | None":
-        return self._connection
+        return self._connection if self._connection is not None and not self._connection.over else None
 
     async def catalogue(self, *, refresh: bool) -> "Catalogue":
         """What the server offers now; `refresh` asks it again.

@@ -122,7 +122,14 @@ class Toolbox:
         connection = await supervisor.ready()
         from interlock.tools.client import ToolCall
 
-        return await connection.call(ToolCall(ref.name, args, timeout_s, idempotency_key, trace, pin_sha256))
+        call = ToolCall(ref.name, args, timeout_s, idempotency_key, trace, pin_sha256)
+        try:
+            return await connection.call(call)
+        except ToolUnavailable:
+            if not connection.over:
+                raise
+        # The server died just before the call: nothing was sent, so its next life may have it.
+        return await (await supervisor.ready()).call(call)
 
     def _find(self, server: str) -> Supervisor:
         supervisor = self._supervisors.get(server)

@@ -91,12 +91,13 @@ class Make:
     def __init__(self, state_dir: Path, binaries: PostgresBinaries) -> None:
         self.state_dir = state_dir
         self.binaries = binaries
+        self.env = {"XDG_RUNTIME_DIR": str(state_dir.parent)}
 
     def __call__(
         self, root: Path, *, env: Mapping[str, str] | None = None, binaries: PostgresBinaries | None = None
     ) -> EmbeddedPostgres:
         return EmbeddedPostgres(
-            root, binaries or self.binaries, clock=ManualClock(), state_dir=self.state_dir, env=env or {}
+            root, binaries or self.binaries, clock=ManualClock(), state_dir=self.state_dir, env=env or self.env
         )
 
 

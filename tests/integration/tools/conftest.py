@@ -4,61 +4,33 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from interlock.config import SystemClock, ToolServerConfig
-from interlock.model import ServerHealth
+from interlock.model import ServerHealth, ToolRef, ToolResult
 from interlock.tools import Pace, Toolbox
 
 QUICK = Pace(first_s=0.05, cap_s=0.2, fast_exits=3)
 
 
-def faulty(log: Path, mode: str = "ok", *more: str, **config: Any) -> ToolServerConfig:
-    args = ["-m", "interlock.testing.faulty_server", "--mode", mode, "--log", str(log), *more]
-    return ToolServerConfig(command=sys.executable, args=args, **{"start_timeout": 20, **config})
-
-
-def alive_with(mark: str) -> list[int]:
-    """Pids of processes whose command line has the mark."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(mark in word for word in words):
-            found.append(process.pid)
-    return [pid for pid in found if pid != os.getpid()]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "effects.jsonl"
-    path.touch()
-    return path
-
-
-@pytest.fixture
-def effects(log: Path) -> Callable[[], list[dict[str, Any]]]:
-    return lambda: [json.loads(line) for line in log.read_text().splitlines()]
-
-
 class Tooling:
-    """Makes a toolbox, and finds the health of one server of it."""
+    """Configurations of the faulty server, toolboxes, and what a test asks about them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.log = folder / "effects.jsonl"
+        self.log.touch()
         self.boxes: list[Toolbox] = []
 
-    def __call__(self, pace: Pace = QUICK, **servers: ToolServerConfig) -> Toolbox:
+    def faulty(self, mode: str = "ok", *more: str, **config: Any) -> ToolServerConfig:
+        args = ["-m", "interlock.testing.faulty_server", "--mode", mode, "--log", str(self.log), *more]
+        return ToolServerConfig(command=sys.executable, args=args, **{"start_timeout": 20, **config})
+
+    def box(self, pace: Pace = QUICK, **servers: ToolServerConfig) -> Toolbox:
         box = Toolbox(
             {name.replace("_", "-"): config for name, config in servers.items()},
             folder=self.folder,
@@ -70,9 +42,34 @@ class Tooling:
         self.boxes.append(box)
         return box
 
-    @staticmethod
-    def health(box: Toolbox, server: str) -> ServerHealth:
+    def health(self, box: Toolbox, server: str) -> ServerHealth:
         return next(found for found in box.health() if found.server == server)
+
+    async def call(self, box: Toolbox, ref: str, timeout_s: float = 10.0, **args: Any) -> ToolResult:
+        return await box.call(ToolRef.parse(ref), args, timeout_s=timeout_s)
+
+    def effects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def running(self) -> list[int]:
+        """Pids of processes that have this test's folder in their command line, but for the test itself."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    words = (entry / "cmdline").read_bytes()  # empty for one that only waits to be reaped
+                except OSError:
+                    continue
+                if str(self.folder).encode() in words:
+                    found.append(int(entry.name))
+        return found
+
+    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+        async with asyncio.timeout(seconds):
+            while True:
+                if condition():
+                    return
+                await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -81,7 +78,4 @@ async def tooling(tmp_path: Path) -> Any:
     yield made
     for box in made.boxes:
         await box.stop()
-    await until(lambda: not alive_with(str(tmp_path)), 5)
-
-
-__all__ = ["QUICK", "Awaitable", "Iterator", "alive_with", "faulty", "until"]
+    await made.until(lambda: not made.running(), 5)
