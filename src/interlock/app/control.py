@@ -228,6 +228,10 @@ class Control:
             "problems": list(verdict.problems),
         }
 
+    def export_audit(self) -> AsyncIterator[dict[str, Any]]:
+        """The whole chain, a line at a time; `verify_export` verifies it anywhere."""
+        return audit.export(self.database)
+
     async def halt(self, scope: str, reason: str | None, by: str) -> dict[str, Any]:
         """Halt `all`, `agent:NAME` or `tool:SERVER.NAME`; with no reason, end that halt."""
         kind = scope.partition(":")[0]

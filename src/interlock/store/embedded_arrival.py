@@ -23,6 +23,7 @@ DATABASE = "interlock"
 READY_S = 300.0
 LEFTOVERS_S = 30.0
 SHARED_MEMORY_S = 10.0
+LAUNCHES = 3
 SOCKET_GONE_S = 5.0
 _RELAUNCH_PAUSE_S = 0.5
 _SAY_AFTER_S = 2.0
@@ -54,6 +55,7 @@ class Arrival:
         self._pause = pause
         self._began = time.monotonic()
         self._launched_at: float | None = None
+        self._launches = 0
         self._since: dict[str, float] = {}
         self._said = ""
 
@@ -80,17 +82,23 @@ class Arrival:
                 self._launched_at = time.monotonic()
             else:
                 self._after_early_end(self._launched_at)
+            self._launches += 1
             self._server.start(self._binaries, lock)
         finally:
             # Closed, not unlocked: the server has inherited the lock.
             os.close(lock)
 
     def _after_early_end(self, launched_at: float) -> None:
-        """The server that we started has ended; leave only if another try can help."""
-        leftovers = _SHARED_MEMORY in self._server.log_since_start()
-        if not leftovers or time.monotonic() > launched_at + SHARED_MEMORY_S:
+        """The server that we started has ended; raise unless another try can help."""
+        said = self._server.log_since_start()
+        leftovers = _SHARED_MEMORY in said and time.monotonic() < launched_at + SHARED_MEMORY_S
+        # Without a word of its own it was killed from outside, by an out-of-memory killer for one.
+        killed = "FATAL" not in said and self._launches < LAUNCHES
+        if not (leftovers or killed):
             raise DatabaseUnavailable(f"Postgres ended while it was starting; {self._server.log_tail()}")
-        self._say("processes of a killed server still hold its memory")
+        self._say(
+            "processes of a killed server still hold its memory" if leftovers else "it was killed; starting it again"
+        )
         time.sleep(_RELAUNCH_PAUSE_S)
 
     def _look(self) -> Path | None:

@@ -1,6 +1,7 @@
 """The embedded Postgres with real processes: shared, killed, recovered, closed to other users."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -297,6 +299,28 @@ def test_rows_survive_a_killed_server(make: Make, root: Path) -> None:
     other.detach()
     assert runs(postmaster_pid(again))
     server.detach()
+
+
+def test_a_server_that_is_killed_while_it_starts(make: Make, root: Path) -> None:
+    with make(root) as attached:
+        pid_file = attached.data_dir / "postmaster.pid"
+        os.kill(postmaster_pid(attached), signal.SIGKILL)
+    killed: list[int] = []
+
+    def kill_the_first() -> None:
+        while not killed:
+            with contextlib.suppress(OSError, IndexError):
+                pid = int(pid_file.read_text().split()[0])
+                if runs(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    with make(root) as attached:
+        assert ask(attached.app_conninfo, "select 1") == 1
+        assert postmaster_pid(attached) not in killed
+    killer.join()
 
 
 def test_a_stale_pid_that_names_a_living_process(make: Make, root: Path) -> None:

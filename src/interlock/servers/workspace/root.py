@@ -24,11 +24,17 @@ LOCK_POLL_S = 0.01
 
 
 class Root:
-    """The workspace folder, held open for the life of the server."""
+    """The workspace folder, held open for the life of the server.
+
+    Attributes:
+        umask: the permission bits that this process takes away from what it makes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._real = folder.resolve().parts
+        self.umask = os.umask(0o077)
+        os.umask(self.umask)
 
     def close(self) -> None:
         """Let go of the folder."""
