@@ -89,6 +89,7 @@ class Control:
         async with self.database.transaction() as tx:
             whole = await task_rows.resolve_id(tx, "task", task_id)
         seen: set[str] = set()
+        told: tuple[str, str] | None = None
         while True:
             async with self.database.transaction() as tx:
                 task = await task_rows.get(tx, whole)
@@ -97,7 +98,9 @@ class Control:
                 if entry["id"] not in seen:
                     seen.add(entry["id"])
                     yield entry
-            yield {"event": "state", "state": task.state, "state_reason": task.state_reason}
+            if (task.state, task.state_reason) != told:
+                told = (task.state, task.state_reason)
+                yield {"event": "state", "state": task.state, "state_reason": task.state_reason}
             if task.state.final or task.state in (TaskState.ESCALATED, TaskState.WAITING_APPROVAL):
                 return
             await asyncio.sleep(FOLLOW_EVERY_S)
@@ -154,7 +157,7 @@ class Control:
 
     async def decide(self, approval_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
         """Decide; `body` is `{decision: approve|deny, reason?, binding_sha256}`: the hash of what was seen."""
-        if not isinstance(body.get("binding_sha256"), str):
+        if not isinstance(body.get("binding_sha256"), str) or not body["binding_sha256"]:
             raise UserError(
                 "binding_sha256: missing; send the hash of what you saw, as the approval shows it",
                 hint="interlock approvals show ID",

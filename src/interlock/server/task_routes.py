@@ -1,17 +1,17 @@
 """The routes of tasks: take in, list, show, follow, cancel, retry, resolve, undo."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
-from interlock.model import Exhausted, UserError
+from interlock.model import UserError
 from interlock.server.access import Plane, Principal
 from interlock.server.bodies import body_of
 from interlock.server.route import API, Route
 from interlock.server.schemas import Nothing, ResolveBody, RetryBody, SubmitBody
-from interlock.server.streaming import MAX_STREAMS, Following
+from interlock.server.streaming import follow
 
 MAX_PAGE = 200
 
@@ -63,27 +63,7 @@ async def calls(control: Plane, task_id: str) -> Response:
 
 async def events(request: Request, control: Plane, task_id: str) -> Response:
     """What happens to a task, as Server-Sent Events: `record`, `state`, and `end` when it is final or waits for a person."""
-    state = request.app.state
-    if state.streams >= MAX_STREAMS:
-        raise Exhausted(f"{MAX_STREAMS} event streams are open; close some", hint="interlock tasks show ID")
-    state.streams += 1
-    try:
-        steps = cast("AsyncGenerator[dict[str, Any]]", control.follow(task_id))
-        following = Following(steps, state.stop, state.heartbeat_s)
-        await following.begin()
-    except BaseException:
-        state.streams -= 1
-        raise
-    headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_counted(request, following), media_type="text/event-stream", headers=headers)
-
-
-async def _counted(request: Request, following: Following) -> AsyncIterator[str]:
-    try:
-        async for text in following.frames():
-            yield text
-    finally:
-        request.app.state.streams -= 1
+    return await follow(request, cast("AsyncGenerator[dict[str, Any]]", control.follow(task_id)))
 
 
 async def cancel(

@@ -18,6 +18,7 @@ from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transactio
 from interlock.store.dispatch import Segment
 from interlock.store.embedded import Attached, EmbeddedPostgres
 from interlock.store.executors import SessionLock
+from interlock.store.facts import database_facts
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared
 from interlock.store.sealing import Sealer
 from interlock.store.tasks import NewTask, Page
@@ -43,6 +44,7 @@ __all__ = [
     "call_rows",
     "catalog_rows",
     "copy_database",
+    "database_facts",
     "dispatch_rows",
     "executor_rows",
     "mark_prepared",

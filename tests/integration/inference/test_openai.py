@@ -125,7 +125,9 @@ def turned(answer: ModelAnswer) -> ModelTurn:
 async def test_history_of_another_model_is_rebuilt(provider: Provider, open_models: Open, provider_json: Any) -> None:
     provider.script = [message()]
     lost = CallRequest(4, "workspace.read", {"path": "b"}, "", "same")
-    turn = ModelTurn("hm", (CallRequest(3, "workspace.read", {"path": "a"}, "", "same"), lost), "m", provider=provider_json)
+    turn = ModelTurn(
+        "hm", (CallRequest(3, "workspace.read", {"path": "a"}, "", "same"), lost), "m", provider=provider_json
+    )
     await here(provider, open_models).request(ask(RequestTurn("hi"), turn, Observation(3, "workspace.read", True, "A")))
     assistant, first, second = provider.asked[0]["messages"][2:5]
     assert [one["id"] for one in assistant["tool_calls"]] == ["call_3", "call_4"]

@@ -48,7 +48,7 @@ def in_one_room(names: dict[str, set[Path]], room: str) -> bool:
 
 def test_1_streaming_requests_have_no_code_path() -> None:
     assert not [name for name in imports_of("pydantic_ai") if "stream" in name.lower()]
-    assert not words("request_stream", "model_request_stream", "compact_messages", "count_tokens")
+    assert not words("request_stream", "model_request_stream", "compact_messages", "batch_create")
 
 
 def test_2_the_direct_model_request_is_made_in_inference_only_and_sampling_is_not_offered() -> None:
@@ -66,8 +66,13 @@ def test_4_there_are_no_output_functions() -> None:
 
 
 def test_5_no_tool_runs_at_the_provider() -> None:
-    found = words("native_tools", "builtin_tools")
-    assert not found, found
+    given = [
+        ast.unparse(keyword.value)
+        for _, tree in modules()
+        for keyword in ast.walk(tree)
+        if isinstance(keyword, ast.keyword) and keyword.arg in ("native_tools", "builtin_tools")
+    ]
+    assert set(given) <= {"[]"}, given
 
 
 def test_6_and_7_no_capabilities_or_hooks_can_rewrite_arguments_or_skip_execution() -> None:

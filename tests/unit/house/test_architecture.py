@@ -84,10 +84,14 @@ class Import:
 
 @dataclass(frozen=True)
 class Module:
-    """One file of the package; `path` is relative to `src/interlock`."""
+    """One file of the package; `path` is relative to `src/interlock`.
+
+    A loose one lies in a folder that is no package: a template for users' projects, which becomes a program of theirs.
+    """
 
     path: Path
     text: str
+    loose: bool = False
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -152,8 +156,13 @@ class House:
 
     @classmethod
     def read(cls, package: Path, table: ModuleType) -> "House":
-        paths = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
-        return cls({path: Module(path, (package / path).read_text(encoding="utf-8")) for path in paths}, table)
+        modules = {}
+        for path in sorted(package.rglob("*.py")):
+            name = path.relative_to(package)
+            folders = [package / parent for parent in name.parents]
+            loose = not all((folder / "__init__.py").is_file() for folder in folders)
+            modules[name] = Module(name, path.read_text(encoding="utf-8"), loose)
+        return cls(modules, table)
 
     def module(self, dotted: str) -> Module | None:
         """The module of that dotted name, if it is one of ours."""
@@ -238,7 +247,15 @@ class House:
             if module.room and found.origin == "interlock" and found.name not in offered:
                 yield module.at(found.line, "rooms import rooms, not the package")
 
+    def templates_are_not_imported(self, module: Module) -> Iterator[str]:
+        for found in module.imports:
+            source = self.module(found.target) or self.module(found.origin)
+            if source is not None and source.loose:
+                yield module.at(found.line, f"{source.path} is in no package, so the import contracts do not see it")
+
     def libraries_at_home(self, module: Module) -> Iterator[str]:
+        if module.loose:
+            return
         for found in module.imports:
             library = found.origin.split(".")[0]
             if library == "interlock" or library in self.table.EVERYWHERE:
@@ -250,7 +267,7 @@ class House:
                 yield module.at(found.line, f"{library} has no home; declare it in scripts/contracts.py first")
 
     def programs_started_at_home(self, module: Module) -> Iterator[str]:
-        if module.room in self.home("subprocess"):
+        if module.loose or module.room in self.home("subprocess"):
             return
         for line, names in calls(module):
             if names & STARTS_PROGRAM:
@@ -261,7 +278,7 @@ class House:
 
     def the_outside_reached_at_home(self, module: Module) -> Iterator[str]:
         allowed = {*self.home("httpx"), "store", "testing", "cli", "app"}
-        if module.room in allowed:
+        if module.loose or module.room in allowed:
             return
         for line, names in calls(module):
             if names & REACHES_OUT:
@@ -303,6 +320,7 @@ RULES: dict[str, Callable[[House, Module], Iterator[str]]] = {
         House.door_shows_its_own_room,
         House.rooms_entered_by_the_door,
         House.front_door_is_only_for_users,
+        House.templates_are_not_imported,
         House.libraries_at_home,
         House.programs_started_at_home,
         House.the_outside_reached_at_home,
@@ -312,7 +330,9 @@ RULES: dict[str, Callable[[House, Module], Iterator[str]]] = {
 }
 
 LONG_FUNCTION = "def long():\n" + "    x = 1\n" * MAX_FUNCTION_LINES
+TEMPLATES = "cli/project/"
 INSIDE = {
+    TEMPLATES + "machine.py": "def load(): ...\n",
     "guardrails/gate.py": "from interlock.tools import call\ndef act(): ...\n",
     "guardrails/own.py": "from interlock.tools import call as run\ndef call(): ...\n",
     "guardrails/front.py": "from interlock.guardrails.gate import act, call as run\n",
@@ -341,6 +361,9 @@ PLANTED = [
     ("rooms_entered_by_the_door", "agent/loop.py", "from ..tools.client import call\n"),
     ("front_door_is_only_for_users", "__init__.py", "from interlock.tools import call\n"),
     ("front_door_is_only_for_users", "agent/loop.py", "from interlock import Client\n"),
+    ("templates_are_not_imported", "agent/loop.py", "from interlock.cli.project import machine\n"),
+    ("templates_are_not_imported", "agent/loop.py", "import interlock.cli.project.machine\n"),
+    ("templates_are_not_imported", "agent/loop.py", "from interlock.cli.project.machine import load\n"),
     ("libraries_at_home", "agent/loop.py", "def f():\n    import pydantic_ai.direct\n"),
     ("libraries_at_home", "agent/loop.py", "import psycopg\n"),
     ("libraries_at_home", "agent/loop.py", "import subprocess\n"),
@@ -370,6 +393,7 @@ HARMLESS = [
     ("rooms_entered_by_the_door", "agent/loop.py", "from interlock.tools import call\nimport interlock.model\n"),
     ("front_door_is_only_for_users", "__init__.py", "from interlock.client import Client\n"),
     ("front_door_is_only_for_users", "agent/loop.py", "from interlock import __version__, tools\n"),
+    ("libraries_at_home", "cli/project/machine.py", "from mcp.server import MCPServer\n"),
     ("libraries_at_home", "store/pool.py", "import psycopg\nimport pydantic\nimport asyncio\n"),
     ("programs_started_at_home", "tools/client.py", "import asyncio\nasyncio.create_subprocess_exec('server')\n"),
     ("the_outside_reached_at_home", "agent/loop.py", "import urllib.parse\nimport socket\nsocket.gethostname()\n"),
@@ -396,7 +420,8 @@ def test_the_source_keeps(house: House, rule: str) -> None:
 def judge(table: ModuleType, rule: str, path: str, text: str) -> list[str]:
     """What a rule says of one module put into a small house."""
     texts = {**INSIDE, path: text}
-    house = House({Path(name): Module(Path(name), content) for name, content in texts.items()}, table)
+    modules = [Module(Path(name), content, loose=name.startswith(TEMPLATES)) for name, content in texts.items()]
+    house = House({module.path: module for module in modules}, table)
     return list(RULES[rule](house, house.modules[Path(path)]))
 
 

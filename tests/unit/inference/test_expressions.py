@@ -20,7 +20,11 @@ from interlock.inference.expressions import (
 SCOPE: dict[str, Any] = {
     "inputs": {"name": "World", "a key": 1, "many": list(range(20)), "nothing": None, "flag": True},
     "steps": {
-        "list": {"ok": True, "text": "b.md\na.md\n\nc.txt", "structured": {"entries": [{"path": "x/a.md"}, {"size": 2}]}}
+        "list": {
+            "ok": True,
+            "text": "b.md\na.md\n\nc.txt",
+            "structured": {"entries": [{"path": "x/a.md"}, {"size": 2}]},
+        }
     },
     "notes": ["one", "two"],
     "odd": "{{ inputs.name }}",

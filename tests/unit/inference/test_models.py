@@ -44,7 +44,12 @@ def test_names(tmp_path: Path) -> None:
     playbook = known.resolve("playbook:p")
     assert (playbook.kind, playbook.alias, playbook.zone) == ("playbook", "playbook:p", "local")
     direct = known.resolve("openai:gpt-4o-mini")
-    assert (direct.kind, direct.model, direct.alias, direct.zone) == ("openai", "gpt-4o-mini", "openai:gpt-4o-mini", "public")
+    assert (direct.kind, direct.model, direct.alias, direct.zone) == (
+        "openai",
+        "gpt-4o-mini",
+        "openai:gpt-4o-mini",
+        "public",
+    )
 
 
 @pytest.mark.parametrize("name", ["nope", "playbook:none", "large", "openai:", "cohere:x"])
@@ -171,7 +176,9 @@ def test_importing_the_room_does_not_import_a_provider_library() -> None:
         "print(took, [m for m in ('pydantic_ai', 'pydantic', 'openai', 'anthropic', 'genai_prices', 'httpx2') "
         "if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
     took, _, loaded = done.stdout.strip().partition(" ")
     assert loaded == "[]"
     assert float(took) < 0.5

@@ -258,7 +258,10 @@ def test_what_can_not_be_evaluated_names_the_step(run: Start, body: str, said: s
     ("body", "said"),
     [
         ("{for: {in: '{{ inputs.many }}'}, steps: [{say: x}]}", "more than 1000"),
-        ("{for: {in: '{{ inputs.some }}'}, steps: [{for: {item: x, in: '{{ inputs.some }}'}, steps: [{set: {a: 1}}]}]}", "10000 steps"),
+        (
+            "{for: {in: '{{ inputs.some }}'}, steps: [{for: {item: x, in: '{{ inputs.some }}'}, steps: [{set: {a: 1}}]}]}",
+            "10000 steps",
+        ),
         ("{for: {in: '{{ inputs.some }}'}, steps: [{say: '{{ inputs.long }}'}]}", "says more"),
         ("{call: s.t, args: {a: '{{ inputs.long }}', b: '{{ inputs.long }}'}}", "over 1048576 bytes"),
     ],

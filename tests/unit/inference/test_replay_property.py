@@ -22,7 +22,13 @@ from .conftest import Run, asked
 
 _ids = iter(range(10**9))
 _texts = st.sampled_from(
-    ["plain", "{{ notes | join }}", "{{ inputs.n }}", "{{ vars.v | default('none') }}", "{{ request }} {{ inputs.list }}"]
+    [
+        "plain",
+        "{{ notes | join }}",
+        "{{ inputs.n }}",
+        "{{ vars.v | default('none') }}",
+        "{{ request }} {{ inputs.list }}",
+    ]
 )
 _conditions = st.sampled_from(
     [
@@ -124,5 +130,3 @@ def test_changed_arguments_in_the_history_are_noticed(steps: list[dict[str, Any]
         assert "changed" in error.message
     else:
         raise AssertionError("the change was not noticed")
-
-
