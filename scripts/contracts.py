@@ -14,7 +14,7 @@ from pathlib import Path
 
 # room: the doors it may use, top floor first
 USES = {
-    "cli": "app client config model",
+    "cli": "server client app config model",
     "server": "app config model",
     "testing": "app inference tools observability store config model",
     "client": "model",

@@ -1,19 +1,32 @@
 """The composition root: wires the rooms together and offers the control plane as one object."""
 
-from interlock.app.build import control_of, this_host, worker_of
+from interlock.app.build import control_of, keep_version, this_host, worker_of
+from interlock.app.checking import check_project
 from interlock.app.control import Control
+from interlock.app.examine import ServerFinding, examine_database, examine_tools
 from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
-from interlock.app.foundation import Foundation, foundation, prepare
+from interlock.app.foundation import Foundation, erase_embedded, foundation, prepare
+from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 
 __all__ = [
     "Control",
+    "DatabaseFacts",
     "Fleet",
     "Foundation",
+    "ServerFinding",
+    "check_project",
     "control_of",
+    "erase_embedded",
+    "examine_database",
+    "examine_tools",
+    "facts_of",
     "foundation",
+    "keep_house",
+    "keep_version",
     "prepare",
     "this_host",
     "verify_export",
+    "wake_tools",
     "worker_of",
 ]

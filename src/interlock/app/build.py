@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from interlock import __version__
 from interlock.app.control import Control
 from interlock.app.fleet import Fleet
 from interlock.app.foundation import Foundation, foundation
 from interlock.config import Project, Settings, SystemClock, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Thinker
 from interlock.inference import Models
+from interlock.model import VERSION
 from interlock.orchestrator import DbosEngine, Host, Segments, Worker
 from interlock.store import Database, SessionLock, catalog_rows
 from interlock.tools import Snapshots, Toolbox
@@ -42,7 +42,7 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
         toolbox = toolbox_of(settings, project, env, "server")
         try:
             await keep_version(ground.database, project)
-            yield Control(ground.database, project, Fleet(ground.database, project, toolbox), __version__)
+            yield Control(ground.database, project, Fleet(ground.database, project, toolbox), VERSION)
         finally:
             await toolbox.stop()
 

@@ -10,9 +10,7 @@ from interlock.config import Project, Settings
 from interlock.model import ServerHealth
 
 
-async def examine_database(
-    settings: Settings, project: Project, env: Mapping[str, str]
-) -> tuple[str, DatabaseFacts]:
+async def examine_database(settings: Settings, project: Project, env: Mapping[str, str]) -> tuple[str, DatabaseFacts]:
     """Start or reach the database, bring it up to date, and ask what it is; with `embedded` or `external`.
 
     Raises:

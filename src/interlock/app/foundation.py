@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from interlock.config import Project, Settings, SystemClock, ensure_home, ensure_key
@@ -111,3 +112,12 @@ def dispatcher_url(dsn: str, role: str | None = None) -> str:
         parts["options"] = f"{parts.get('options', '')} -c role={role}".strip()
     query = {"host": host, **({"port": port} if port else {}), **parts} if host else parts
     return f"postgresql+psycopg://{login}/{quote(dbname, safe='')}?{urlencode(query)}"
+
+
+def erase_embedded(home: Path, env: Mapping[str, str]) -> None:
+    """Stop the embedded database of a state folder and delete its data for ever; for trials that are thrown away.
+
+    Raises:
+        DatabaseUnavailable: a process still uses it; nothing is deleted.
+    """
+    EmbeddedPostgres(home / "postgres", PostgresBinaries.find(env), clock=SystemClock()).destroy()

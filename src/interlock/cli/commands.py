@@ -75,6 +75,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("tools pin", "tools:pin", "Accept the present definition of a tool or server"),
         _entry("audit list", "audit:list_records", "The record: who, what, when, why"),
         _entry("audit verify", "audit:verify", "Prove that the record was not altered"),
+        _entry("audit export", "audit:export", "Print the whole chain, to verify it elsewhere"),
     ),
     "Set up": (
         _entry("config check", "config:check", "Check interlock.yaml and all that belongs to it"),
@@ -141,8 +142,8 @@ def build() -> "App":
     """The command line parser, every command registered and none loaded."""
     from cyclopts import App
 
-    from interlock import __version__
     from interlock.cli.help_page import HelpPage
+    from interlock.model import VERSION
 
     app = App(
         name="interlock",
@@ -150,7 +151,7 @@ def build() -> "App":
         help_format="plaintext",
         help_formatter=HelpPage(),
         help_on_error=False,
-        version=__version__,
+        version=VERSION,
         suppress_keyboard_interrupt=False,
     )
     groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}

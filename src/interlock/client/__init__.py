@@ -1,1 +1,33 @@
-"""The client room."""
+"""The typed Python client of the HTTP API, once for ordinary and once for async programs."""
+
+from interlock.client.async_client import AsyncClient
+from interlock.client.shapes import (
+    Approval,
+    Call,
+    Chain,
+    Halted,
+    Status,
+    Submitted,
+    Task,
+    TaskEvent,
+    TaskPage,
+    TaskStory,
+    Undoing,
+)
+from interlock.client.sync_client import Client
+
+__all__ = [
+    "Approval",
+    "AsyncClient",
+    "Call",
+    "Chain",
+    "Client",
+    "Halted",
+    "Status",
+    "Submitted",
+    "Task",
+    "TaskEvent",
+    "TaskPage",
+    "TaskStory",
+    "Undoing",
+]

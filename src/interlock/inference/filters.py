@@ -64,6 +64,11 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def storable(text: str) -> str:
+    """A text with a `?` for each half of a surrogate pair, which JSON allows and no database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """A test whether a text holds the pattern anywhere; runs in linear time.

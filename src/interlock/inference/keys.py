@@ -1,6 +1,7 @@
 """Which key a provider gets: the named variable's, and never one that was meant for another address."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -37,6 +38,10 @@ def provider_key(resolved: ResolvedModel, config: "ModelConfig", env: Mapping[st
     """
     name = config.api_key_env or (_USUAL[config.provider] if config.base_url is None else None)
     key = env.get(name, "").strip() if name else ""
+    if key and not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise ModelRefused(
+            f"model '{resolved.alias}': {name} holds characters that no key has", hint=f"export {name}=…"
+        )
     if key:
         return key
     if name is None and config.base_url and (is_loopback(config.base_url) or resolved.zone == "local"):

@@ -27,6 +27,7 @@ from pydantic_ai.messages import ModelRequest as RequestMessage
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition as ShownTool
 
+from interlock.inference.filters import storable
 from interlock.model import (
     CallProposal,
     CallRequest,
@@ -39,6 +40,7 @@ from interlock.model import (
     ToolDefinition,
     ToolRef,
     UserError,
+    canonical_json,
 )
 
 MAX_REASON = 500
@@ -54,7 +56,7 @@ class Answered:
 
     text: str
     calls: tuple[CallProposal, ...]
-    provider: dict[str, Any]
+    provider: dict[str, Any] | None
 
 
 def shown_tools(tools: Sequence[ToolDefinition]) -> dict[str, ToolDefinition]:
@@ -174,17 +176,27 @@ def to_messages(request: ModelRequest, source: str) -> list[ModelMessage]:
 # ---- theirs to ours --------------------
 
 
+def _is_json(value: Any) -> bool:
+    """Whether a value can be hashed and stored: no NaN, no integer beyond 2**53, no half of a character."""
+    try:
+        canonical_json(value)
+    except (UserError, UnicodeError):
+        return False
+    return True
+
+
 def _args(raw: str | dict[str, Any] | None) -> dict[str, Any]:
     """The arguments of a call; what is no JSON object goes on under a key that no schema allows."""
-    if raw is None or raw == "":
-        return {}
-    if isinstance(raw, dict):
-        return raw
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {MALFORMED: raw[:MAX_MALFORMED]}
+    value: Any = {} if raw is None or raw == "" else raw
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if isinstance(value, dict) and _is_json(value):
+        return value
+    shown = raw if isinstance(raw, str) else json.dumps(raw, default=str)
+    return {MALFORMED: storable(shown)[:MAX_MALFORMED]}
 
 
 def _tool_name(name: str, shown: dict[str, ToolDefinition]) -> str:
@@ -193,7 +205,7 @@ def _tool_name(name: str, shown: dict[str, ToolDefinition]) -> str:
         return str(shown[name].ref)
     if any(str(tool.ref) == name for tool in shown.values()):
         return name
-    return name.replace(".", "__")[:100] or "(unnamed)"
+    return storable(name).replace(".", "__")[:100] or "(unnamed)"
 
 
 def from_response(response: ModelResponse, request: ModelRequest, source: str) -> Answered:
@@ -214,10 +226,10 @@ def from_response(response: ModelResponse, request: ModelRequest, source: str) -
             raise ModelRefused(f"the model's answer holds a part of kind '{part.part_kind}', which was not asked for")
     if len(found) > MAX_CALLS_IN_ANSWER:
         raise ModelRefused(f"the model asks for {len(found)} calls at once, more than {MAX_CALLS_IN_ANSWER}")
-    text = "\n".join(texts).strip()
+    text = storable("\n".join(texts)).strip()
     reason = " ".join(text.split())[:MAX_REASON]
     calls = tuple(
         CallProposal(_tool_name(part.tool_name, shown), _args(part.args), reason, part.tool_call_id) for part in found
     )
     messages = ModelMessagesTypeAdapter.dump_python([response], mode="json")
-    return Answered(text, calls, {"source": source, "messages": messages})
+    return Answered(text, calls, {"source": source, "messages": messages} if _is_json(messages) else None)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from interlock.inference.conditions import Condition, evaluate_value, holds
 from interlock.inference.expressions import MAX_TEXT, EvaluationError, Template, render_text
-from interlock.inference.filters import as_text
+from interlock.inference.filters import as_text, storable
 from interlock.inference.playbook import (
     MAX_CALLS,
     MAX_LOOP,
@@ -127,7 +127,7 @@ class _Machine:
 
     def text(self, place: Place, template: Template) -> str:
         try:
-            return render_text(template, self.scope)
+            return storable(render_text(template, self.scope))
         except EvaluationError as error:
             raise self.fault(place, str(error)) from error
 
@@ -290,8 +290,8 @@ def _check_args(playbook: Playbook, call: CallProposal) -> None:
     """Refuse arguments that are no JSON, or too large to be stored and shown."""
     try:
         size = len(canonical_json(call.args))
-    except UserError as error:
-        text = f"playbook '{playbook.name}': the arguments of {call.tool} are {error.message}"
+    except (UserError, UnicodeError) as error:
+        text = f"playbook '{playbook.name}': the arguments of {call.tool} are {error}"
         raise PlaybookError(text) from error
     if size > MAX_TEXT:
         raise PlaybookError(f"playbook '{playbook.name}': the arguments of {call.tool} are over {MAX_TEXT} bytes")

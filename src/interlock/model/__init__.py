@@ -120,12 +120,14 @@ from interlock.model.tool import (
     ToolRef,
     ToolResult,
 )
+from interlock.model.version import VERSION
 
 __all__ = [
     "FINAL_STATES",
     "GENESIS",
     "RECORD_VERSION",
     "TRANSITIONS",
+    "VERSION",
     "ActOutcome",
     "ActionClass",
     "Ambiguous",

@@ -12,6 +12,7 @@ from interlock.model import (
     Answered,
     Blocked,
     CallRequest,
+    CallState,
     Claimed,
     Conflict,
     Event,
@@ -123,22 +124,27 @@ class Segments:
             return Blocked(error.message)
         if isinstance(error, Unavailable) and error.code == "database_unavailable":
             return Stopped(StopCause.DRAINED, error.message)
-        clean = await self._is_clean(lease)
+        clean, refused = await self._traces(lease)
         if isinstance(error, InterlockError):
             if task.kind is TaskKind.UNDO and not error.retryable:
                 return Blocked(error.message)
-            return RunFailed(error.message, error.retryable, clean)
+            return RunFailed(error.message, error.retryable and not refused, clean)
         log.error("segment.broke task=%s", lease.task_id, exc_info=error)
         return RunFailed(f"internal error: {type(error).__name__}: {error}"[:300], True, clean)
 
-    async def _is_clean(self, lease: Lease) -> bool:
-        """Whether the run left no effect behind; when that can't be asked now, it counts as not clean."""
+    async def _traces(self, lease: Lease) -> tuple[bool, bool]:
+        """Whether the run left no effect behind, and whether it was refused a call: then a repeat would only ask again.
+
+        When that can't be found out now, it counts as not clean.
+        """
         try:
             async with self.database.transaction() as tx:
                 calls = await call_rows.of_task(tx, lease.task_id)
         except Unavailable:
-            return False
-        return not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
+            return False, False
+        clean = not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
+        refused = any(c.run_no == lease.run_no and c.state in (CallState.DENIED, CallState.EXPIRED) for c in calls)
+        return clean, refused
 
     async def _end(self, lease: Lease, event: Event, worked_s: float) -> dict[str, str]:
         """Commit how the segment ended; while the database is away, keep trying for a minute."""
@@ -193,7 +199,8 @@ class Segments:
         problem = await failed_check(self.database, self.gate, subject)
         if problem is None:
             return Verified()
-        return RunFailed(f"the result was not accepted: {problem}", True, await self._is_clean(lease))
+        clean, _ = await self._traces(lease)
+        return RunFailed(f"the result was not accepted: {problem}", True, clean)
 
     async def _undo_verdict(self, subject: Subject) -> Event:
         """An undo has succeeded only if every effect is what it was before, compared by hash."""

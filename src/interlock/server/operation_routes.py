@@ -1,9 +1,11 @@
 """The routes of whoever runs the system: state, audit, halt, agents, tools, metrics, shutting down."""
 
-from typing import Annotated
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from interlock.model import NotFound, UserError
 from interlock.server.access import Plane, Principal
@@ -11,6 +13,7 @@ from interlock.server.bodies import body_of
 from interlock.server.route import API, Route
 from interlock.server.schemas import HaltBody, Nothing, ResumeBody
 
+LINES_TYPE = "application/x-ndjson"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -38,6 +41,21 @@ async def verify(
         raise UserError("number and link: give both or neither", hint="interlock audit verify")
     expected = None if number is None or link is None else (number, link)
     return JSONResponse(await control.verify_audit(expected))
+
+
+async def export(control: Plane) -> Response:
+    """The whole chain of the audit, a JSON object a line; it can be verified anywhere."""
+    steps = control.export_audit()
+    first = await anext(steps, None)  # an error before the first line is an answer of its own
+    return StreamingResponse(_lines(first, steps), media_type=LINES_TYPE)
+
+
+async def _lines(first: dict[str, Any] | None, steps: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    if first is None:
+        return
+    yield json.dumps(first) + "\n"
+    async for step in steps:
+        yield json.dumps(step) + "\n"
 
 
 async def halt(control: Plane, by: Principal, body: Annotated[HaltBody, Depends(body_of(HaltBody))]) -> Response:
@@ -106,6 +124,7 @@ ROUTES = (
     Route("GET", f"{API}/status", status),
     Route("GET", f"{API}/audit", audit),
     Route("GET", f"{API}/audit/verify", verify),
+    Route("GET", f"{API}/audit/export", export, media_type=LINES_TYPE),
     Route("POST", f"{API}/halt", halt, HaltBody),
     Route("POST", f"{API}/resume", resume, ResumeBody),
     Route("GET", f"{API}/agents", agents),

@@ -147,6 +147,27 @@ class EmbeddedPostgres:
             finally:
                 self._forget()
 
+    def destroy(self) -> None:
+        """Detach, stop the server and delete its data for ever; for trials whose folder is thrown away.
+
+        As root the data is not below the root folder, so deleting that folder alone would leave it behind.
+
+        Raises:
+            DatabaseUnavailable: Another process still uses the server, or it does not stop; nothing is deleted.
+        """
+        self.detach()
+        if not self.root.is_dir():
+            return
+        with self._mutex, self._turn(_sleep):
+            prepare_root(self.root)
+            server = Server(places_for(self.root, self._state_dir, self._env), self._clock, self._report)
+            holder = open_lock(self.root / "holders.lock")
+            try:
+                if not try_lock(holder) or not server.stop(_sleep) or not server.delete():
+                    raise DatabaseUnavailable(f"the database in {self.root} is still in use, so it is not deleted")
+            finally:
+                release(holder)
+
     async def attach_async(self) -> Attached:
         """`attach` without blocking the event loop; cancelling it also ends a wait for the server, soon."""
         try:

@@ -29,6 +29,8 @@ _RELAUNCH_PAUSE_S = 0.5
 _SAY_AFTER_S = 2.0
 _CONNECT_TIMEOUT_S = 5
 _SHARED_MEMORY = "shared memory block"
+# A line of the server itself; those of its sessions name user and database before the severity.
+_LAST_WORDS = re.compile(r"\] (FATAL|PANIC):")
 _FINAL = re.compile(
     r'authentication failed|no pg_hba\.conf entry|(role|database) "\w+" does not exist|Permission denied'
 )
@@ -93,7 +95,7 @@ class Arrival:
         said = self._server.log_since_start()
         leftovers = _SHARED_MEMORY in said and time.monotonic() < launched_at + SHARED_MEMORY_S
         # Without a word of its own it was killed from outside, by an out-of-memory killer for one.
-        killed = "FATAL" not in said and self._launches < LAUNCHES
+        killed = not _LAST_WORDS.search(said) and self._launches < LAUNCHES
         if not (leftovers or killed):
             raise DatabaseUnavailable(f"Postgres ended while it was starting; {self._server.log_tail()}")
         self._say(

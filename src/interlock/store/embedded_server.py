@@ -302,6 +302,24 @@ class Server:
             self._report(f"Postgres (process {running.pid}) has not stopped {wait_s:.0f} s after {number.name}")
         return self.postmaster() is None
 
+    def delete(self) -> bool:
+        """Delete the data, the log and the socket's folder of a stopped server. False if a process of it lives."""
+        lock = self.take_lock()
+        if lock is None:
+            return False
+        places = self.places
+        if places.data_root != places.root:
+            (places.root / "cluster").unlink(missing_ok=True)
+        for folder in (places.pgdata, places.data_root / "pgdata.tmp", places.socket_dir):
+            if folder.exists():
+                shutil.rmtree(folder)
+        for file in (places.log_file, places.log_file.with_suffix(".log.1"), places.server_lock):
+            file.unlink(missing_ok=True)
+        if places.data_root != places.root:
+            places.data_root.rmdir()
+        release(lock)
+        return True
+
 
 def _where() -> str:
     """Tells apart machines, their boots, and containers with process ids of their own."""

@@ -34,10 +34,14 @@ class TestPostgres:
 
 @contextmanager
 def running_postgres(root: Path, env: Mapping[str, str]) -> Iterator[TestPostgres]:
-    """Start a server below `root` and migrate its template; stopped at the end."""
-    with EmbeddedPostgres(root, PostgresBinaries.find(env), clock=SystemClock()) as attached:
+    """Start a server below `root` and migrate its template; stopped and deleted at the end."""
+    server = EmbeddedPostgres(root, PostgresBinaries.find(env), clock=SystemClock())
+    try:
+        attached = server.attach()
         prepare(attached.owner_conninfo, attached.sqlalchemy_url("interlock_owner"))
         yield TestPostgres(attached, count(1))
+    finally:
+        server.destroy()
 
 
 @asynccontextmanager

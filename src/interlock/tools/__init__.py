@@ -2,14 +2,16 @@
 
 Where to look: `toolbox` (the face to the gate), `supervisor` (one actor per server: start, die, start again),
 `commands` (from configuration to a command line), `launch` (ties a child to our life), `process` (pipes, end),
-`wire` (was a call sent?), `client` (handshake and calls, on the MCP SDK), `catalogue` (definitions), `results`
-(answers, bounded), `pins` (are they still the accepted ones?), `snapshots` (preview, capture, restore).
+`wire` (was a call sent?), `client` (handshake and calls, on the MCP SDK), `expectation` (what must still hold),
+`catalogue` (definitions), `results` (answers, bounded), `pins` (are they still the accepted ones?), `snapshots`
+(preview, capture, restore).
 """
 
 from interlock.tools.catalogue import granted
+from interlock.tools.expectation import Expectation
 from interlock.tools.pins import PinReport, compare
 from interlock.tools.snapshots import Snapshots
 from interlock.tools.supervisor import Pace
 from interlock.tools.toolbox import Toolbox
 
-__all__ = ["Pace", "PinReport", "Snapshots", "Toolbox", "compare", "granted"]
+__all__ = ["Expectation", "Pace", "PinReport", "Snapshots", "Toolbox", "compare", "granted"]

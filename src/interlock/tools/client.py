@@ -5,7 +5,8 @@ The only module besides `wire` that imports the SDK, which takes a second: it is
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, cast
 
 from mcp import Client, MCPError
@@ -19,16 +20,17 @@ from mcp.types import (
     ToolListChangedNotification,
 )
 
-from interlock import __version__
 from interlock.model import InterlockError, ToolLost, ToolResult, ToolTimeout, ToolUnavailable
 from interlock.observability import redact
 from interlock.resilience import Deadline
 from interlock.tools.catalogue import Catalogue, read_catalogue
+from interlock.tools.expectation import Expectation
 from interlock.tools.process import ServerProcess
 from interlock.tools.results import misfit, read_result, refused, wants_input
 from interlock.tools.wire import Sending, Wire, current_sending
 
 IDEMPOTENCY_KEY = "interlock/idempotency_key"
+EXPECT_STATE = "interlock/expect_state_sha256"
 MAX_CALLS = 64  # under way at one server; more wait for their turn
 _LIST_TIMEOUT_S = 30.0
 _LAST_WORDS_S = 0.5  # for the exit status of a process whose pipes just closed
@@ -43,7 +45,7 @@ class ToolCall:
     Attributes:
         timeout_s: for the answer, from when it is sent.
         trace: a W3C `traceparent`.
-        pin_sha256: the definition that the caller judged; with another one, nothing is sent.
+        expect: what must still hold.
     """
 
     name: str
@@ -51,7 +53,7 @@ class ToolCall:
     timeout_s: float
     idempotency_key: str | None = None
     trace: str | None = None
-    pin_sha256: str | None = None
+    expect: Expectation = field(default_factory=Expectation)
 
     @property
     def meta(self) -> RequestParamsMeta:
@@ -61,6 +63,8 @@ class ToolCall:
             meta[IDEMPOTENCY_KEY] = self.idempotency_key
         if self.trace is not None:
             meta["traceparent"] = self.trace
+        if self.expect.state_sha256 is not None:
+            meta[EXPECT_STATE] = self.expect.state_sha256
         return cast(RequestParamsMeta, meta)
 
 
@@ -104,7 +108,7 @@ class Connection:
         definition = self.catalogue.find(call.name)
         if definition is None:
             raise ToolUnavailable(f"tool server '{self.server}' has no tool '{call.name}'")
-        if call.pin_sha256 not in (None, self.catalogue.pins[call.name]):
+        if call.expect.pin_sha256 not in (None, self.catalogue.pins[call.name]):
             raise ToolUnavailable(f"{definition.ref} has changed since the call was judged; it was not sent")
         deadline = Deadline.after(call.timeout_s)
         try:
@@ -212,7 +216,7 @@ class Session:
             cache=None,
             read_timeout_seconds=_LIST_TIMEOUT_S,
             message_handler=on_message,
-            client_info=Implementation(name="interlock", version=__version__),
+            client_info=Implementation(name="interlock", version=version("interlock")),
         )
 
     async def _unusable(self, wire: Wire, error: BaseException, when: str) -> ToolUnavailable:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from interlock.model import ToolRef, ToolUnavailable, UserError
+from interlock.model import ToolRef, UserError
 from interlock.tools.toolbox import Toolbox
 
 PREVIEW, CAPTURE, RESTORE = "preview", "capture", "restore"
@@ -27,7 +27,7 @@ class Snapshots:
         return {PREVIEW, CAPTURE, RESTORE} <= offered
 
     async def preview(self, ref: ToolRef, args: dict[str, Any]) -> dict[str, Any]:
-        """What a call would do, without doing it.
+        """What a call would do, without doing it; shape `{effect, touched, state_sha256, state_sha256_after}`.
 
         Raises:
             UserError: the call would fail, and why.
@@ -36,7 +36,12 @@ class Snapshots:
         return await self._ask(ref.server, PREVIEW, {"tool": ref.name, "args": args})
 
     async def capture(self, server: str, paths: Iterable[str], content: bool = True) -> dict[str, Any]:
-        """The present state of paths and of everything below them, with or without the content of files.
+        """The present state of paths and of everything below them; shape `{entries, state_sha256}`.
+
+        Args:
+            server: its name.
+            paths: below the server's folder.
+            content: also the bytes of files, which `restore` needs.
 
         Raises:
             UserError: it can't be recorded, and why.
@@ -49,12 +54,18 @@ class Snapshots:
     ) -> dict[str, Any]:
         """Bring paths back to a captured state, if they are still as expected.
 
+        Returns:
+            What the server measured, with `restored`; or `{conflict: true, state_sha256, …}` when the present state
+            is not the expected one, in which case nothing was done.
+
         Raises:
-            UserError: they are not, or it can't be done, and why.
+            UserError: it can't be done, and why.
             ToolUnavailable: nothing was sent.
             ToolLost, ToolTimeout: whether it was done is unknown.
         """
-        args = {"entries": entries, "expect_state_sha256": expect_state_sha256, "paths": list(paths)}
+        args: dict[str, Any] = {"entries": entries, "paths": list(paths)}
+        if expect_state_sha256 is not None:
+            args["expect_state_sha256"] = expect_state_sha256
         return await self._ask(server, RESTORE, args)
 
     async def _ask(self, server: str, tool: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +73,7 @@ class Snapshots:
         if not any(found.internal and found.ref.name == tool for found in definitions):
             raise UserError(f"the server '{server}' can't {tool}", hint="interlock tools list")
         result = await self._toolbox.call(ToolRef(server, tool), args, timeout_s=_TIMEOUT_S)
-        if not result.ok:
-            raise UserError(result.text, hint="interlock tools list")
-        if result.structured is None:
-            raise ToolUnavailable(f"{server}.{tool} gave no structured answer")
-        return result.structured
+        # A restore that went wrong says in its structured answer how far it came.
+        if result.structured is not None and (result.ok or tool == RESTORE):
+            return result.structured
+        raise UserError(result.text, hint="interlock tools list")

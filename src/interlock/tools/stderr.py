@@ -2,8 +2,6 @@
 
 from collections import deque
 
-from interlock.observability import redact
-
 MAX_LINES = 200
 MAX_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4096
@@ -44,6 +42,8 @@ class StderrTail:
             self._bytes -= len(self._lines.popleft().encode())
 
     def _clean(self, raw: bytes | bytearray) -> str:
+        from interlock.observability import redact
+
         # Redacted before it is cut: half a secret would not be recognised.
         text = redact(raw.decode(errors="replace").rstrip(), self.secrets)
         return text.encode()[:MAX_LINE_BYTES].decode(errors="ignore")

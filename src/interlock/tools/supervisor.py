@@ -165,6 +165,8 @@ class Supervisor:
         self._stop.set()
         self._wake.set()
         self._announce()
+        if self._process is not None and self._process.pid is not None and self._connection is None:
+            self._process.kill("was stopped")  # it may hang while it starts
         if self._actor is not None:
             _, running = await asyncio.wait({self._actor}, timeout=_STOP_S)
             for task in running:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from interlock.config import Clock
 from interlock.model import NotFound, ServerHealth, ToolDefinition, ToolRef, ToolResult, ToolUnavailable
 from interlock.tools.commands import Surroundings
+from interlock.tools.expectation import Expectation
 from interlock.tools.supervisor import Pace, Supervisor
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Toolbox:
         timeout_s: float,
         idempotency_key: str | None = None,
         trace: str | None = None,
-        pin_sha256: str | None = None,
+        expect: Expectation | None = None,
     ) -> ToolResult:
         """Send one call and wait for its result; a server that is not ready is waited for, up to its `start_timeout`.
 
@@ -109,7 +110,7 @@ class Toolbox:
             timeout_s: for the answer, from when the call is sent; then the server is told to stop working on it.
             idempotency_key: travels in `_meta` as `interlock/idempotency_key`.
             trace: a W3C `traceparent`, travels in `_meta`.
-            pin_sha256: the definition that was judged; if the server offers another one by now, nothing is sent.
+            expect: what must still hold of the tool and of the state that it changes.
 
         Raises:
             ToolUnavailable: nothing was sent, so the tool can't have acted.
@@ -122,7 +123,7 @@ class Toolbox:
         connection = await supervisor.ready()
         from interlock.tools.client import ToolCall
 
-        call = ToolCall(ref.name, args, timeout_s, idempotency_key, trace, pin_sha256)
+        call = ToolCall(ref.name, args, timeout_s, idempotency_key, trace, expect or Expectation())
         try:
             return await connection.call(call)
         except ToolUnavailable:

@@ -70,7 +70,7 @@ class Exchange(BaseHTTPRequestHandler):
         if reply.cut:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Quiet."""
 
 

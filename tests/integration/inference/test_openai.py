@@ -157,6 +157,8 @@ async def test_ids_that_a_server_repeats_are_replaced(provider: Provider, open_m
         ("workspace__read", '{"path": ', "workspace.read", {"_malformed": '{"path": '}),
         ("workspace__read", "[1]", "workspace.read", {"_malformed": "[1]"}),
         ("workspace__read", "", "workspace.read", {}),
+        ("workspace__read", '{"n": 1e999}', "workspace.read", {"_malformed": '{"n": 1e999}'}),
+        ("workspace__read", '{"\\ud800": 1}', "workspace.read", {"_malformed": '{"\\ud800": 1}'}),
     ],
 )
 async def test_odd_calls(
@@ -222,7 +224,7 @@ async def test_a_server_that_hangs(provider: Provider, open_models: Open) -> Non
     models = here(provider, open_models)
     await models.request(ask())
     began = time.monotonic()
-    with pytest.raises(ModelUnavailable, match="in time|within"):
+    with pytest.raises(ModelUnavailable, match=r"in time|within"):
         await models.request(ask(timeout_s=0.3))
     assert time.monotonic() - began < 2
     assert (await models.request(ask())).text == "Hello."
@@ -249,6 +251,13 @@ async def test_a_cut_off_answer_says_so(provider: Provider, open_models: Open) -
     provider.script = [message("The list is", finish="length")]
     answer = await here(provider, open_models).request(ask(max_output_tokens=5))
     assert answer.text == "The list is\n[cut off at 5 tokens]"
+
+
+async def test_half_characters_do_not_get_into_the_history(provider: Provider, open_models: Open) -> None:
+    provider.script = [message("broken \ud800 pair")]
+    answer = await here(provider, open_models).request(ask())
+    assert answer.text == "broken ? pair"
+    assert answer.provider is None
 
 
 async def test_a_server_that_does_not_count_costs_the_estimate(provider: Provider, open_models: Open) -> None:

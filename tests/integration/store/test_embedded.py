@@ -218,6 +218,25 @@ async def test_a_cancelled_wait_ends_soon_and_holds_nothing(make: Make, root: Pa
         assert ask(attached.app_conninfo, "select 1") == 1
 
 
+def test_destroy_leaves_nothing_and_never_takes_it_from_others(base: Path, make: Make) -> None:
+    folder = base / "trial" / "postgres"
+    server, other = make(folder), make(folder)
+    attached = server.attach()
+    data = data_root(base, folder)
+    other.attach()
+    with pytest.raises(DatabaseUnavailable, match="still in use"):
+        server.destroy()
+    assert ask(attached.app_conninfo, "select 1") == 1
+    other.destroy()
+    left = {entry.name for entry in folder.iterdir()} | (
+        {entry.name for entry in data.iterdir()} if data.exists() else set()
+    )
+    assert left == {"start.lock", "holders.lock"}
+    with server as attached:
+        assert ask(attached.app_conninfo, "select 1") == 1
+    make(base / "never" / "made").destroy()
+
+
 # ---- several processes --------------------
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
 from interlock.config import ToolServerConfig
 from interlock.model import NotFound, ServerState, ToolLost, ToolRef, ToolTimeout, ToolUnavailable
-from interlock.tools import Pace, compare
+from interlock.tools import Expectation, Pace, compare
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +24,9 @@ SLOWLY = Pace(first_s=30, cap_s=60)
         ("empty", "lists no tools"),
     ],
 )
-async def test_a_server_that_does_not_get_ready_says_exactly_why_and_harms_no_other(tooling, mode, says):
+async def test_a_server_that_does_not_get_ready_says_exactly_why_and_harms_no_other(
+    tooling: Any, mode: str, says: str
+) -> None:
     box = tooling.box(SLOWLY, bad=tooling.faulty(mode, start_timeout=1.5), good=tooling.faulty())
     started = time.monotonic()
     with pytest.raises(ToolUnavailable) as caught:
@@ -38,7 +41,7 @@ async def test_a_server_that_does_not_get_ready_says_exactly_why_and_harms_no_ot
     assert (await tooling.call(box, "good.echo", text="x")).ok
 
 
-async def test_a_missing_executable_is_named_at_once_and_found_once_it_is_there(tooling):
+async def test_a_missing_executable_is_named_at_once_and_found_once_it_is_there(tooling: Any) -> None:
     program = tooling.folder / "late"
     box = tooling.box(late=ToolServerConfig(command=str(program), args=tooling.faulty().args))
     started = time.monotonic()
@@ -50,7 +53,7 @@ async def test_a_missing_executable_is_named_at_once_and_found_once_it_is_there(
     await tooling.until(lambda: tooling.health(box, "late").state is ServerState.READY)
 
 
-async def test_secrets_of_a_server_s_environment_are_not_in_its_last_words(tooling):
+async def test_secrets_of_a_server_s_environment_are_not_in_its_last_words(tooling: Any) -> None:
     script = "import os, sys; sys.exit(f'bad key {os.environ[\"KEY\"]}')"
     config = ToolServerConfig(command=tooling.faulty().command, args=["-c", script], env={"KEY": "pa55-word-pa55"})
     box = tooling.box(SLOWLY, bad=config)
@@ -59,7 +62,7 @@ async def test_secrets_of_a_server_s_environment_are_not_in_its_last_words(tooli
     assert "pa55" not in caught.value.message + repr(box.health())
 
 
-async def test_fast_exits_park_a_server_until_it_is_restarted(tooling):
+async def test_fast_exits_park_a_server_until_it_is_restarted(tooling: Any) -> None:
     box = tooling.box(bad=tooling.faulty("exit"))
     box_health = await box.start()
     assert len(box_health) == 1
@@ -75,7 +78,7 @@ async def test_fast_exits_park_a_server_until_it_is_restarted(tooling):
 
 
 @pytest.mark.parametrize(("moment", "done"), [("before", 0), ("after", 1)])
-async def test_a_death_during_a_call_leaves_unknown_whether_it_acted(tooling, moment, done):
+async def test_a_death_during_a_call_leaves_unknown_whether_it_acted(tooling: Any, moment: str, done: int) -> None:
     box = tooling.box(bad=tooling.faulty("die-on-call", "--moment", moment))
     with pytest.raises(ToolLost, match=r"exited with status 3 during the call of bad\.append; whether it acted"):
         await tooling.call(box, "bad.append", key="k", text="t")
@@ -83,7 +86,7 @@ async def test_a_death_during_a_call_leaves_unknown_whether_it_acted(tooling, mo
     assert tooling.health(box, "bad").restarts == 1
 
 
-async def test_a_call_that_is_not_answered_times_out_and_the_client_stays_usable(tooling):
+async def test_a_call_that_is_not_answered_times_out_and_the_client_stays_usable(tooling: Any) -> None:
     box = tooling.box(bad=tooling.faulty("hang-on-call"))
     await box.start()
     pid = tooling.health(box, "bad").pid
@@ -95,7 +98,7 @@ async def test_a_call_that_is_not_answered_times_out_and_the_client_stays_usable
     assert tooling.health(box, "bad").pid == pid
 
 
-async def test_a_timeout_and_a_cancelled_caller_tell_the_server_to_stop(tooling):
+async def test_a_timeout_and_a_cancelled_caller_tell_the_server_to_stop(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty())
     await box.start()
     with pytest.raises(ToolTimeout):
@@ -107,7 +110,7 @@ async def test_a_timeout_and_a_cancelled_caller_tell_the_server_to_stop(tooling)
     assert [line["key"] for line in tooling.effects()] == ["kept"]
 
 
-async def test_what_was_not_sent_is_certainly_not_done(tooling):
+async def test_what_was_not_sent_is_certainly_not_done(tooling: Any) -> None:
     box = tooling.box(deaf=tooling.faulty("deaf"))
     for size in (1, 1_000_000):  # the first is the last that it reads, the second fills the pipe
         with pytest.raises(ToolTimeout):
@@ -122,7 +125,7 @@ async def test_what_was_not_sent_is_certainly_not_done(tooling):
         await box.definitions("nowhere")
 
 
-async def test_a_result_that_does_not_fit_its_schema_is_done_with_a_bad_result(tooling):
+async def test_a_result_that_does_not_fit_its_schema_is_done_with_a_bad_result(tooling: Any) -> None:
     box = tooling.box(bad=tooling.faulty("bad-result"))
     result = await tooling.call(box, "bad.echo", text="x")
     assert not result.ok
@@ -130,7 +133,7 @@ async def test_a_result_that_does_not_fit_its_schema_is_done_with_a_bad_result(t
     assert "5 is not of type 'string'" in result.text
 
 
-async def test_failures_slowness_and_size_come_back_as_results(tooling):
+async def test_failures_slowness_and_size_come_back_as_results(tooling: Any) -> None:
     box = tooling.box(flaky=tooling.faulty("flaky:2"), slow=tooling.faulty("slow", "--delay", "0.3"))
     answers = [await tooling.call(box, "flaky.flaky") for _ in range(3)]
     assert [(answer.ok, answer.text) for answer in answers] == [
@@ -146,20 +149,20 @@ async def test_failures_slowness_and_size_come_back_as_results(tooling):
     assert len(big.text) < 263_000
 
 
-async def test_many_calls_at_once_are_all_answered_each_with_its_own(tooling):
+async def test_many_calls_at_once_are_all_answered_each_with_its_own(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty())
     texts = [f"{number}:" + "x" * 20_000 for number in range(400)]
     answers = await asyncio.gather(*(tooling.call(box, "ours.echo", 30, text=text) for text in texts))
     assert [answer.text for answer in answers] == texts
 
 
-async def test_a_message_without_end_ends_the_server_instead_of_filling_the_memory(tooling):
+async def test_a_message_without_end_ends_the_server_instead_of_filling_the_memory(tooling: Any) -> None:
     box = tooling.box(bad=tooling.faulty())
     with pytest.raises(ToolLost, match="sent a message longer than 16 MiB"):
         await tooling.call(box, "bad.big", 30, bytes=20 * 1024 * 1024)
 
 
-async def test_a_changed_definition_is_seen_and_a_call_judged_by_the_old_one_is_not_sent(tooling):
+async def test_a_changed_definition_is_seen_and_a_call_judged_by_the_old_one_is_not_sent(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty("changes"))
     before = await box.definitions("ours")
     pins = {found.ref.name: found.pin_sha256 for found in before}
@@ -172,11 +175,11 @@ async def test_a_changed_definition_is_seen_and_a_call_judged_by_the_old_one_is_
 
     ref = ToolRef("ours", "echo")
     with pytest.raises(ToolUnavailable, match=r"ours\.echo has changed since the call was judged"):
-        await box.call(ref, {"text": "x"}, timeout_s=5, pin_sha256=pins["echo"])
+        await box.call(ref, {"text": "x"}, timeout_s=5, expect=Expectation(pin_sha256=pins["echo"]))
     assert (await box.call(ref, {"text": "x"}, timeout_s=5)).ok
 
 
-async def test_after_a_stop_only_a_start_brings_servers_back(tooling):
+async def test_after_a_stop_only_a_start_brings_servers_back(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty())
     assert (await tooling.call(box, "ours.echo", text="x")).ok
     await box.stop()

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def repository(tmp_path: Path) -> Path:
     return path
 
 
-async def test_git_time_and_ours_start_together_and_work(tooling, repository):
+async def test_git_time_and_ours_start_together_and_work(tooling: Any, repository: Path) -> None:
     box = tooling.box(
         git=ToolServerConfig(command="mcp-server-git", args=["--repository", str(repository)]),
         time=ToolServerConfig(command="mcp-server-time"),
@@ -51,7 +52,7 @@ async def test_git_time_and_ours_start_together_and_work(tooling, repository):
     assert "Asia/Tokyo" in answer.text
 
 
-async def test_a_server_starts_by_itself_at_its_first_use_and_knows_the_call_s_key(tooling):
+async def test_a_server_starts_by_itself_at_its_first_use_and_knows_the_call_s_key(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty())
     assert tooling.health(box, "ours").state is ServerState.STOPPED
     ref = ToolRef("ours", "append_keyed")

@@ -166,7 +166,10 @@ class House:
 
     def module(self, dotted: str) -> Module | None:
         """The module of that dotted name, if it is one of ours."""
-        path = Path(*dotted.split(".")[1:]) if "." in dotted else Path()
+        package, *parts = dotted.split(".")
+        if package != "interlock" or not parts:
+            return None
+        path = Path(*parts)
         return self.modules.get(path.with_suffix(".py")) or self.modules.get(path / "__init__.py")
 
     def home(self, library: str) -> list[str]:
@@ -241,8 +244,8 @@ class House:
 
     def front_door_is_only_for_users(self, module: Module) -> Iterator[str]:
         for found in module.imports:
-            if module.path == Path("__init__.py") and room_of(found.target) not in ("", "client"):
-                yield module.at(found.line, f"the package itself offers the client only, not {found.target}")
+            if module.path == Path("__init__.py") and room_of(found.target) not in ("", "client", "model"):
+                yield module.at(found.line, f"the package itself offers the client and its version, not {found.target}")
             offered = ("__version__", *self.table.USES)
             if module.room and found.origin == "interlock" and found.name not in offered:
                 yield module.at(found.line, "rooms import rooms, not the package")

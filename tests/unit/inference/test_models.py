@@ -55,7 +55,7 @@ def test_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nope", "playbook:none", "large", "openai:", "cohere:x"])
 def test_unknown_names_say_what_there_is(name: str, tmp_path: Path) -> None:
     known = models({"p": tmp_path / "p.yaml"}, cheap=ModelConfig(provider="openai", model="m"))
-    with pytest.raises(UnknownModel, match="there are:.*p"):
+    with pytest.raises(UnknownModel, match=r"there are:.*p"):
         known.resolve(name)
 
 
@@ -157,11 +157,12 @@ def test_keys() -> None:
         ({"api_key_env": "EMPTY"}, "EMPTY is not set"),
         ({"api_key_env": "GONE", "base_url": "http://localhost:1"}, "GONE is not set"),
         ({"base_url": "https://x.example"}, "no key"),
+        ({"api_key_env": "ODD"}, "ODD holds characters"),
     ],
 )
 def test_missing_keys(options: dict[str, object], said: str) -> None:
     with pytest.raises(ModelRefused, match=said):
-        key({"EMPTY": ""}, **options)
+        key({"EMPTY": "", "ODD": "sk-…"}, **options)
 
 
 def test_the_vendors_key_never_goes_to_another_address() -> None:

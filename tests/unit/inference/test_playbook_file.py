@@ -105,7 +105,9 @@ def test_names_reach_where_they_should(write: Write) -> None:
   - when: {ok: a}
     steps: [{id: b, call: s.t}, {set: {seen: "{{ steps.b.text }}"}}]
     else: [{id: c, call: s.t}]
-  - {id: l, for: {item: f, in: [1], where: {gt: ["{{ f }}", 0]}}, steps: [{id: i, call: s.t, args: {x: "{{ f }}"}}, {say: "{{ steps.i.text }}"}]}
+  - id: l
+    for: {item: f, in: [1], where: {gt: ["{{ f }}", 0]}}
+    steps: [{id: i, call: s.t, args: {x: "{{ f }}"}}, {say: "{{ steps.i.text }}"}]
   - say: "{{ steps.b.text }} {{ steps.c.text }} {{ steps.l.results }} {{ vars.seen }} {{ notes }} {{ inputs.x }}"
 """
     )

@@ -245,11 +245,12 @@ def test_unanswered_calls_are_a_bug(run: Start) -> None:
         ("vars: {big: '{{ inputs.none }}'}\nsteps: [{call: s.t}]", "inputs.none"),
         ("steps: [{call: s.t, when: {gt: ['{{ request }}', 1]}}]", "compares numbers"),
         ("steps: [{for: {in: '{{ request }}'}, steps: [{call: s.t}]}]", "no list"),
-        ("steps: [{call: s.t, args: {x: '{{ inputs.huge }}'}}]", "no JSON|not a JSON"),
+        ("steps: [{call: s.t, args: {x: '{{ inputs.huge }}'}}]", "not a JSON value"),
+        ("steps: [{call: s.t, args: {x: '{{ inputs.half | parse_json }}'}}]", "arguments of s.t are"),
     ],
 )
 def test_what_can_not_be_evaluated_names_the_step(run: Start, body: str, said: str) -> None:
-    playing = run(f"version: 1\n{body}\n", turns=(RequestTurn("x", {"huge": 2**60}),))
+    playing = run(f"version: 1\n{body}\n", turns=(RequestTurn("x", {"huge": 2**60, "half": '{"\\ud800": 1}'}),))
     with pytest.raises(PlaybookError, match=said):
         playing.to_end()
 

@@ -1,6 +1,6 @@
 """The life of a task, driven at random: whatever happens, the invariants hold."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +36,7 @@ from interlock.model.lifecycle import TRANSITIONS
 LIMITS = TaskLimits(max_runs=3, max_crashes=2, retry_delay_s=2.0)
 
 
-def life(state: TaskState = TaskState.QUEUED, **changes: object) -> Life:
+def life(state: TaskState = TaskState.QUEUED, **changes: Any) -> Life:
     base = Life(state, "in the queue", 1, 0, 0, cancel_requested=False, limits=LIMITS)
     return Life(**{**base.__dict__, **changes})
 

@@ -1,6 +1,7 @@
 """Canonical JSON, tool names and pins, the record's hashes, the error catalogue."""
 
 import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,12 +57,12 @@ def test_names_for_models_are_short_enough_and_differ(server: str, name: str) ->
     assert ref.model_name != other.model_name
 
 
-def definition(**changes: object) -> ToolDefinition:
-    base: dict[str, object] = {
+def definition(**changes: Any) -> ToolDefinition:
+    base: dict[str, Any] = {
         "ref": ToolRef("s", "t"), "title": "T", "description": "d", "input_schema": {"type": "object"},
         "output_schema": None, "annotations": {"readOnlyHint": True},
     }  # fmt: skip
-    return ToolDefinition(**{**base, **changes})  # ty: checked by the dataclass
+    return ToolDefinition(**{**base, **changes})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def _tool(**more: Any) -> Tool:
     return Tool(**{"name": "t", "input_schema": {"type": "object"}, **more})
 
 
-def test_a_definition_keeps_all_that_a_pin_covers():
+def test_a_definition_keeps_all_that_a_pin_covers() -> None:
     tool = _tool(
         title="T",
         description="D",
@@ -32,19 +32,19 @@ def test_a_definition_keeps_all_that_a_pin_covers():
 @pytest.mark.parametrize(
     ("mark", "builtin", "internal"), [(True, True, True), (True, False, False), (1, True, False), (None, True, False)]
 )
-def test_only_a_builtin_server_can_mark_a_tool_as_internal(mark, builtin, internal):
+def test_only_a_builtin_server_can_mark_a_tool_as_internal(mark: Any, builtin: bool, internal: bool) -> None:
     tool = Tool.model_validate({"name": "t", "inputSchema": {"type": "object"}, "_meta": {"interlock/internal": mark}})
     assert read_definition("s", tool, builtin=builtin).internal is internal
 
 
-def test_bounds_of_64_bit_integers_can_be_hashed():
+def test_bounds_of_64_bit_integers_can_be_hashed() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2**63 - 1, "minimum": -5}}}
     found = read_definition("s", _tool(input_schema=schema), builtin=False)
     assert found.input_schema["properties"]["n"] == {"type": "integer", "maximum": float(2**63), "minimum": -5}
     assert len(found.pin_sha256) == 64
 
 
-def test_a_catalogue_is_sorted_and_a_name_is_there_once():
+def test_a_catalogue_is_sorted_and_a_name_is_there_once() -> None:
     catalogue = catalogue_of("s", [_define("b"), _define("a")])
     assert [found.ref.name for found in catalogue.definitions] == ["a", "b"]
     assert catalogue.pins["a"] == catalogue.definitions[0].pin_sha256
@@ -53,14 +53,14 @@ def test_a_catalogue_is_sorted_and_a_name_is_there_once():
         catalogue_of("s", [_define("a"), _define("a", description="other")])
 
 
-def test_only_what_a_pattern_names_is_granted():
+def test_only_what_a_pattern_names_is_granted() -> None:
     tools = [_define("a"), _define("b"), _define("a", server="other"), _define("preview", internal=True)]
     assert [str(found.ref) for found in granted(tools, ["s.a"])] == ["s.a"]
     assert [str(found.ref) for found in granted(tools, ["s.*"])] == ["s.a", "s.b"]
     assert granted(tools, ["s.preview", "*", "s", "s.A"]) == ()
 
 
-def test_pins_tell_new_changed_missing_and_renamed_apart():
+def test_pins_tell_new_changed_missing_and_renamed_apart() -> None:
     before = [_define("same"), _define("changed"), _define("gone"), _define("old-name", description="x")]
     accepted = {found.ref.name: found.pin_sha256 for found in before}
     after = [_define("same"), _define("changed", description="evil"), _define("new-name", description="x")]

@@ -17,7 +17,7 @@ def where(tmp_path: Path) -> Surroundings:
     return Surroundings(tmp_path / "project", tmp_path / "state", env)
 
 
-def test_a_child_inherits_little_and_has_a_home_of_its_own(where):
+def test_a_child_inherits_little_and_has_a_home_of_its_own(where: Surroundings) -> None:
     launch = prepare("git", ToolServerConfig(command="sh", env={"T": "${TOKEN}", "D": "${NOPE:-x}"}), where)
     home = where.state_dir / "git" / "home"
     assert launch.env == {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "T": "s3cr3t-value", "D": "x"}
@@ -26,12 +26,12 @@ def test_a_child_inherits_little_and_has_a_home_of_its_own(where):
     assert "s3cr3t-value" not in repr(launch)
 
 
-def test_a_variable_that_is_not_set_is_named(where):
+def test_a_variable_that_is_not_set_is_named(where: Surroundings) -> None:
     with pytest.raises(ConfigError, match="NOPE is not set"):
         prepare("git", ToolServerConfig(command="sh", env={"T": "${NOPE}"}), where)
 
 
-def test_a_command_is_looked_up_on_the_path_and_beside_the_interpreter(where):
+def test_a_command_is_looked_up_on_the_path_and_beside_the_interpreter(where: Surroundings) -> None:
     assert prepare("s", ToolServerConfig(command="sh", args=["-c", "true"]), where).argv[1:] == ("-c", "true")
     beside = prepare("s", ToolServerConfig(command=Path(sys.executable).name), where).argv[0]
     assert Path(beside).is_absolute()
@@ -40,7 +40,7 @@ def test_a_command_is_looked_up_on_the_path_and_beside_the_interpreter(where):
     assert absolute.cwd == where.folder
 
 
-def test_a_missing_command_says_which_and_what_to_do(where):
+def test_a_missing_command_says_which_and_what_to_do(where: Surroundings) -> None:
     with pytest.raises(ToolUnavailable, match=r"^command not found: nope-mcp$") as caught:
         prepare("s", ToolServerConfig(command="nope-mcp"), where)
     assert caught.value.next_step == "pip install nope-mcp, or set the full path"
@@ -48,14 +48,14 @@ def test_a_missing_command_says_which_and_what_to_do(where):
         prepare("s", ToolServerConfig(command="bin/nope"), where)
 
 
-def test_a_file_that_is_no_program_says_so(where):
+def test_a_file_that_is_no_program_says_so(where: Surroundings) -> None:
     (where.folder / "server.py").write_text("")
     with pytest.raises(ToolUnavailable, match="not executable") as caught:
         prepare("s", ToolServerConfig(command="./server.py"), where)
     assert caught.value.next_step.startswith("chmod +x ")
 
 
-def test_the_builtin_workspace_needs_its_folder(where):
+def test_the_builtin_workspace_needs_its_folder(where: Surroundings) -> None:
     config = ToolServerConfig(builtin="workspace", root="files")
     with pytest.raises(ToolUnavailable, match=r"the workspace folder does not exist: .*/project/files"):
         prepare("ws", config, where)
@@ -69,12 +69,12 @@ def test_the_builtin_workspace_needs_its_folder(where):
     )
 
 
-def test_a_folder_to_run_in_must_exist(where):
+def test_a_folder_to_run_in_must_exist(where: Surroundings) -> None:
     with pytest.raises(ToolUnavailable, match="the folder to run in does not exist"):
         prepare("s", ToolServerConfig(command="sh", cwd="nope"), where)
 
 
-def test_the_launcher_becomes_the_command_with_default_signals(where):
+def test_the_launcher_becomes_the_command_with_default_signals(where: Surroundings) -> None:
     config = ToolServerConfig(command=sys.executable, args=["-c", "import os; print(os.getpid(), os.getppid())"])
     launch = prepare("s", config, where)
     child = subprocess.Popen(launch.launched, env=dict(launch.env), stdout=subprocess.PIPE)
@@ -89,7 +89,9 @@ def test_the_launcher_becomes_the_command_with_default_signals(where):
     ("arguments", "status"),
     [(["1"], 2), (["{me}", "--", "/nope/x"], 126), (["1", "--", "/bin/true"], 125)],
 )
-def test_the_launcher_says_what_went_wrong_by_its_status(where, arguments, status):
+def test_the_launcher_says_what_went_wrong_by_its_status(
+    where: Surroundings, arguments: list[str], status: int
+) -> None:
     script = prepare("s", ToolServerConfig(command="sh"), where).launched[3]
     given = [argument.format(me=os.getpid()) for argument in arguments]
     ended = subprocess.run([sys.executable, "-I", script, *given], check=False, capture_output=True, timeout=10)

@@ -19,16 +19,16 @@ def _text(text: str) -> TextContent:
     return TextContent(type="text", text=text)
 
 
-def test_texts_are_joined():
+def test_texts_are_joined() -> None:
     result = read_result(CallToolResult(content=[_text("a"), _text("b")]))
     assert (result.ok, result.text, result.structured, result.truncated) == (True, "a\nb", None, False)
 
 
-def test_an_error_of_the_tool_is_not_ok():
+def test_an_error_of_the_tool_is_not_ok() -> None:
     assert not read_result(CallToolResult(content=[_text("no such file")], is_error=True)).ok
 
 
-def test_other_content_is_named_with_its_decoded_size():
+def test_other_content_is_named_with_its_decoded_size() -> None:
     data = base64.b64encode(b"x" * 12_345).decode()
     content = [
         ImageContent(type="image", data=data, mime_type="image/png"),
@@ -47,7 +47,7 @@ def test_other_content_is_named_with_its_decoded_size():
     ]
 
 
-def test_a_long_text_is_cut_between_characters_and_says_so():
+def test_a_long_text_is_cut_between_characters_and_says_so() -> None:
     result = read_result(CallToolResult(content=[_text("ä" * RESULT_BYTES)]))
     assert result.truncated
     kept, _, marker = result.text.rpartition("\n")
@@ -56,7 +56,7 @@ def test_a_long_text_is_cut_between_characters_and_says_so():
     assert marker == f"[truncated: the first {RESULT_BYTES} of {2 * RESULT_BYTES} bytes]"
 
 
-def test_a_large_structured_result_is_left_out_unless_the_gate_itself_asked():
+def test_a_large_structured_result_is_left_out_unless_the_gate_itself_asked() -> None:
     answer = CallToolResult(content=[_text("see there")], structured_content={"content": "x" * RESULT_BYTES})
     result = read_result(answer)
     assert (result.structured, result.truncated) == (None, True)
@@ -64,13 +64,13 @@ def test_a_large_structured_result_is_left_out_unless_the_gate_itself_asked():
     assert read_result(answer, bounded=False).structured == answer.structured_content
 
 
-def test_structured_content_is_an_object_and_stands_in_for_a_missing_text():
+def test_structured_content_is_an_object_and_stands_in_for_a_missing_text() -> None:
     assert read_result(CallToolResult(content=[], structured_content=[1, 2])).structured == {"value": [1, 2]}
     result = read_result(CallToolResult(content=[], structured_content={"a": 1}))
     assert json.loads(result.text) == result.structured == {"a": 1}
 
 
-def test_what_went_wrong_after_the_call_is_a_result_too():
+def test_what_went_wrong_after_the_call_is_a_result_too() -> None:
     assert misfit("x\n" * 2000).text.startswith("the tool acted but its result does not fit its schema: x x")
     assert len(misfit("x\n" * 2000).text) < 1000
     assert refused(-32602, "bad").text == "the server answered with error -32602: bad"

@@ -33,7 +33,9 @@ def changed_files(effect: dict[str, Any] | None) -> list[str]:
     return found
 
 
-def effect_lines(effect: dict[str, Any] | None, paint: Paint, indent: int = 2, limit: int = MAX_DIFF_LINES) -> list[str]:
+def effect_lines(
+    effect: dict[str, Any] | None, paint: Paint, indent: int = 2, limit: int = MAX_DIFF_LINES
+) -> list[str]:
     """A whole effect: summary, files, diff."""
     if not effect:
         return []

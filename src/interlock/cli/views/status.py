@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from interlock.cli.output import Paint, fields, table
+from interlock.cli.output import Paint, fields
 from interlock.cli.words import clean, count, one_line
 
 
@@ -75,25 +75,3 @@ def findings_lines(findings: list[dict[str, Any]], paint: Paint) -> list[str]:
     failed = [found for found in findings if found["required"] and not found["ok"]]
     said = f"{count(len(failed), 'required check')} failed" if failed else "all required checks passed"
     return [*lines, said]
-
-
-def tools_table(tools: list[dict[str, Any]], paint: Paint, width: int | None) -> list[str]:
-    """Tools with class and pin."""
-    if not tools:
-        return ["no tools; interlock status shows the health of the servers"]
-    rows = [
-        [
-            tool["tool"],
-            str(tool.get("class") or "?") + ("" if tool.get("declared") else " ?"),
-            tool["pin"],
-            one_line(tool.get("description") or tool.get("title") or "", 300),
-        ]
-        for tool in tools
-    ]
-    lines = table(["tool", "class", "pin", "what it does"], rows, paint, width)
-    if any(not tool.get("declared") for tool in tools):
-        lines += ["", "class ?: nobody declared it, so it counts as destructive until interlock.yaml says otherwise"]
-    unpinned = [tool["tool"] for tool in tools if tool["pin"] != "accepted"]
-    if unpinned:
-        lines += ["", f"next: interlock tools show {unpinned[0]}, then: interlock tools pin {unpinned[0]}"]
-    return lines

@@ -118,7 +118,11 @@ def _model_lines(body: dict[str, Any], calls: dict[int, dict[str, Any]], paint: 
     lines = [f"{clean(body.get('model') or 'model')}{f' ({tokens} tokens)' if tokens else ''}: {says or 'calls tools'}"]
     for request in body.get("calls") or []:
         known = calls.get(request["call_no"])
-        lines += call_lines(known, paint) if known else [f"#{request['call_no']} {clean(request['tool'])}  not yet looked at"]
+        lines += (
+            call_lines(known, paint)
+            if known
+            else [f"#{request['call_no']} {clean(request['tool'])}  not yet looked at"]
+        )
     return lines
 
 

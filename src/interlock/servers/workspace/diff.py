@@ -9,7 +9,7 @@ from interlock.servers.workspace.limits import DIFF_BYTES, DIFF_CONTEXT_LINES, D
 
 CUT = "... the diff goes on; cut at 64 KiB ...\n"
 
-Opcode: TypeAlias = "tuple[str, int, int, int, int]"
+Opcode: TypeAlias = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True)

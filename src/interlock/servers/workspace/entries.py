@@ -97,7 +97,7 @@ class Entry:
         )
 
 
-State: TypeAlias = "dict[Parts, Entry]"
+State: TypeAlias = dict[Parts, Entry]
 
 
 def file_entry(parts: Parts, content: bytes, mode: int) -> Entry:

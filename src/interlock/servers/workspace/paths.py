@@ -10,7 +10,7 @@ from typing import TypeAlias
 from interlock.model import UserError
 from interlock.servers.workspace.limits import DEPTH, NAME_BYTES, PATH_BYTES
 
-Parts: TypeAlias = "tuple[str, ...]"
+Parts: TypeAlias = tuple[str, ...]
 
 ROOT: Parts = ()
 TEMPORARY = re.compile(r"\.interlock-[0-9a-f]{16}\.tmp")

@@ -90,7 +90,7 @@ class Touch:
     mtime_ns: int
 
 
-Step: TypeAlias = "MakeFolder | PutFile | PutLink | Remove | Rename | SetFolder | Touch"
+Step: TypeAlias = MakeFolder | PutFile | PutLink | Remove | Rename | SetFolder | Touch
 
 
 @dataclass(frozen=True)

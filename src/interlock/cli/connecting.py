@@ -1,0 +1,40 @@
+"""The way to the server for commands that talk to one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from interlock.cli.home_files import url_from
+from interlock.config import Settings, read_token
+from interlock.model import Unauthorized
+
+if TYPE_CHECKING:
+    from interlock.client import Client
+
+
+def server_url(settings: Settings | None = None) -> str:
+    """Where the server is: INTERLOCK_URL, or what `up` wrote into the state folder, or the usual port."""
+    found = settings or Settings.from_env(os.environ)
+    return url_from(found.home, os.environ, found.url)
+
+
+@contextmanager
+def connected(url: str | None = None) -> "Iterator[Client]":
+    """A client for the server, with the token of the environment or of the state folder.
+
+    Raises:
+        Unauthorized: there is no token anywhere.
+        HomeUnfit: the token in the state folder can't be used.
+    """
+    from interlock.client import Client
+
+    settings = Settings.from_env(os.environ)
+    token = settings.token or read_token(settings.home)
+    if token is None:
+        raise Unauthorized(
+            f"there is no access token: INTERLOCK_TOKEN is not set, and {settings.home / 'token'} does not exist",
+            hint="interlock up, which makes one; for a server elsewhere: export INTERLOCK_TOKEN=…",
+        )
+    with Client(url or server_url(settings), token) as client:
+        yield client

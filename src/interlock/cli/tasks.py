@@ -1,0 +1,132 @@
+"""`interlock tasks`: list, show, watch, cancel, retry, resolve."""
+
+import sys
+from typing import Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from interlock.cli import edge
+from interlock.cli.connecting import connected
+from interlock.cli.options import Json, Reason
+from interlock.cli.output import emit, paint_for, stream_line, terminal_width
+from interlock.cli.views.tasks import event_line, next_step, task_line, task_page, tasks_table
+from interlock.cli.waiting import status_of
+from interlock.cli.words import short
+from interlock.config import SystemClock
+from interlock.model import UserError
+
+TaskId: TypeAlias = Annotated[str, Parameter(help="A task's id, or a part of it that only it has.")]
+Resolution: TypeAlias = Literal["retry", "accept", "fail", "continue"]
+_PAGE = 200
+
+
+def list_tasks(
+    *,
+    state: Annotated[str | None, Parameter(help="Only tasks in this state, such as escalated.")] = None,
+    agent: Annotated[str | None, Parameter(help="Only tasks of this agent.")] = None,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 20,
+    json: Json = False,
+) -> int:
+    """List tasks, newest first."""
+    if not 1 <= limit <= 10_000:
+        raise UserError(f"--limit: {limit} is not between 1 and 10000", hint="interlock tasks list --limit 20")
+    items: list[dict[str, Any]] = []
+    following: str | None = None
+    with connected() as client:
+        while True:
+            size = min(_PAGE, limit - len(items))
+            page = client.tasks(state=state, agent=agent, cursor=following, limit=size)
+            items += [dict(item) for item in page["items"]]
+            following = page["next"]
+            if following is None or len(items) >= limit:
+                break
+    lines = tasks_table(items, SystemClock().now(), paint_for(sys.stdout), terminal_width(sys.stdout))
+    if following is not None:
+        lines.append(f"… and older ones: interlock tasks list --limit {limit * 5}")
+    emit({"items": items, "next": following}, lines, as_json=json)
+    return edge.OK
+
+
+def show(task: TaskId, /, *, json: Json = False) -> int:
+    """The whole story of a task: state and why, request, runs, calls with their decisions and effects, result."""
+    with connected() as client:
+        story: dict[str, Any] = dict(client.task(task))
+    emit(story, task_page(story, paint_for(sys.stdout)), as_json=json)
+    return edge.OK
+
+
+def watch(task: TaskId, /, *, json: Json = False) -> int:
+    """Follow a task as it happens, until it is final or waits for a person.
+
+    With --json one JSON object per line. The exit status says how the task stands, as with `submit --wait`.
+    """
+    paint = paint_for(sys.stdout)
+    with connected() as client:
+        for event in client.events(task):
+            if json:
+                stream_line(dict(event))
+            else:
+                print(event_line(dict(event), paint), flush=True)
+        story: dict[str, Any] = dict(client.task(task))
+    step = next_step(story)
+    if step and not json:
+        print(f"next: {step}")
+    return status_of(story)
+
+
+def cancel(task: TaskId, /, *, json: Json = False) -> int:
+    """Cancel a task: at once if it waits, within a second or two if it runs."""
+    with connected() as client:
+        found: dict[str, Any] = dict(client.cancel(task))
+    lines = [task_line(found, paint_for(sys.stdout))]
+    if found["state"] != "cancelled":
+        lines.append("it is being stopped")
+    emit(found, lines, as_json=json)
+    return edge.OK
+
+
+def retry(task: TaskId, /, *, reason: Reason = "", json: Json = False) -> int:
+    """Run an escalated task again, or make a new task like one that is final."""
+    with connected() as client:
+        found: dict[str, Any] = dict(client.retry(task, reason=reason))
+    word = "a new task" if found["created"] else "another run"
+    lines = [f"{word}: {task_line(found, paint_for(sys.stdout))}", f"next: interlock tasks watch {short(found['id'])}"]
+    emit(found, lines, as_json=json)
+    return edge.OK
+
+
+_Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+
+
+def resolve(
+    task: TaskId,
+    /,
+    *,
+    accept: Annotated[_Flag, Parameter(help="Its result is good: completed.")] = False,
+    retry: Annotated[_Flag, Parameter(help="Another run.")] = False,
+    fail: Annotated[_Flag, Parameter(help="It failed.")] = False,
+    go_on: Annotated[_Flag, Parameter(name="--continue", help="The same run goes on.")] = False,
+    reason: Reason = "",
+    json: Json = False,
+) -> int:
+    """Decide about an escalated task: exactly one of --accept, --retry, --fail, --continue, and a --reason."""
+    chosen = resolution_of({"accept": accept, "retry": retry, "fail": fail, "continue": go_on})
+    with connected() as client:
+        found: dict[str, Any] = dict(client.resolve(task, chosen, reason=reason))
+    emit(found, [task_line(found, paint_for(sys.stdout))], as_json=json)
+    return edge.OK
+
+
+def resolution_of(flags: dict[Resolution, bool]) -> Resolution:
+    """The one that was chosen.
+
+    Raises:
+        UserError: none or several were.
+    """
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) != 1:
+        raise UserError(
+            f"expected exactly one of --accept, --retry, --fail, --continue; found {' and '.join(f'--{name}' for name in chosen) or 'none'}",
+            hint="interlock tasks resolve ID --accept --reason TEXT",
+        )
+    return chosen[0]

@@ -1,0 +1,216 @@
+"""Every request of the API, built once for both clients; nothing here sends anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import quote
+
+from interlock.client.shapes import Approval, Call, Chain, Halted, Status, Submitted, Task, TaskPage, TaskStory, Undoing
+from interlock.model import UserError
+
+API = "/api/v1"
+SLOW_S = 150.0  # for what may have to start a tool server, or reads the whole audit
+
+Answer = TypeVar("Answer")
+
+
+class Options(TypedDict, total=False):
+    """What a submission may add to agent and text."""
+
+    inputs: dict[str, Any]
+    priority: int
+    dedupe_key: str
+    delay: str | float
+    at: str
+    max_duration: str | float
+
+
+class Items(TypedDict):
+    """A list, as the API wraps it."""
+
+    items: list[Any]
+
+
+@dataclass(frozen=True)
+class Request(Generic[Answer]):
+    """A request whose answer has this type.
+
+    Attributes:
+        method: of HTTP.
+        path: below the server's URL, quoted.
+        query: without what is None.
+        body: as JSON; None sends none.
+        timeout_s: for the answer; None means the client's own.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: dict[str, Any] | None = None
+    timeout_s: float | None = None
+
+
+def _path(*parts: str) -> str:
+    for part in parts:
+        if not part or part in (".", ".."):
+            raise UserError(f"'{part}' is no id and no name")
+    return "/".join([API, *(quote(part, safe="") for part in parts)])
+
+
+def _query(**values: str | float | None) -> dict[str, str]:
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def submit(text: str, agent: str, options: Options) -> Request[Submitted]:
+    """Take a task in."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return Request("POST", _path("tasks"), body={"text": text, "agent": agent, **given})
+
+
+def tasks(state: str | None, agent: str | None, cursor: str | None, limit: int) -> Request[TaskPage]:
+    """A page of tasks."""
+    return Request("GET", _path("tasks"), _query(state=state, agent=agent, cursor=cursor, limit=limit))
+
+
+def task(task_id: str) -> Request[TaskStory]:
+    """A task."""
+    return Request("GET", _path("tasks", task_id))
+
+
+def task_calls(task_id: str) -> Request[Items]:
+    """The calls of a task."""
+    return Request("GET", _path("tasks", task_id, "calls"))
+
+
+def events(task_id: str) -> Request[str]:
+    """What happens to a task, as a stream."""
+    return Request("GET", _path("tasks", task_id, "events"))
+
+
+def cancel(task_id: str) -> Request[Task]:
+    """Cancel a task."""
+    return Request("POST", _path("tasks", task_id, "cancel"))
+
+
+def retry(task_id: str, reason: str) -> Request[Submitted]:
+    """Try a task again."""
+    return Request("POST", _path("tasks", task_id, "retry"), body={"reason": reason})
+
+
+def resolve(task_id: str, resolution: str, reason: str) -> Request[Task]:
+    """Decide about an escalated task."""
+    body = {"resolution": resolution, "reason": reason}
+    return Request("POST", _path("tasks", task_id, "resolve"), body=body)
+
+
+def undo(kind: Literal["tasks", "calls"], target: str, dry_run: bool) -> Request[Undoing]:
+    """Take effects back."""
+    return Request("POST", _path(kind, target, "undo"), _query(dry_run=dry_run))
+
+
+def approvals(everything: bool) -> Request[Items]:
+    """Questions to people."""
+    return Request("GET", _path("approvals"), _query(all=everything))
+
+
+def approval(approval_id: str) -> Request[Approval]:
+    """One question."""
+    return Request("GET", _path("approvals", approval_id))
+
+
+def decide(approval_id: str, decision: str, binding_sha256: str, reason: str | None) -> Request[Approval]:
+    """Answer a question."""
+    body: dict[str, Any] = {"decision": decision, "binding_sha256": binding_sha256}
+    if reason is not None:
+        body["reason"] = reason
+    return Request("POST", _path("approvals", approval_id, "decision"), body=body)
+
+
+def call(call_id: str) -> Request[Call]:
+    """One call."""
+    return Request("GET", _path("calls", call_id))
+
+
+def resolve_call(call_id: str, outcome: str, reason: str) -> Request[Call]:
+    """Say whether a call in doubt took effect."""
+    return Request("POST", _path("calls", call_id, "resolve"), body={"outcome": outcome, "reason": reason})
+
+
+def which(text: str) -> Request[dict[str, str]]:
+    """Whether an id is a task's or a call's."""
+    return Request("GET", _path("ids", text))
+
+
+def audit(task_id: str | None, limit: int) -> Request[Items]:
+    """Records of the audit."""
+    return Request("GET", _path("audit"), _query(task=task_id, limit=limit))
+
+
+def verify_audit(expected: tuple[int, str] | None) -> Request[Chain]:
+    """Recompute the chain."""
+    number, link = expected or (None, None)
+    return Request("GET", _path("audit", "verify"), _query(number=number, link=link), timeout_s=SLOW_S)
+
+
+def export_audit() -> Request[str]:
+    """The chain, a line at a time."""
+    return Request("GET", _path("audit", "export"), timeout_s=SLOW_S)
+
+
+def halt(scope: str, reason: str) -> Request[Halted]:
+    """Halt a scope."""
+    return Request("POST", _path("halt"), body={"scope": scope, "reason": reason})
+
+
+def resume(scope: str) -> Request[Halted]:
+    """End a halt."""
+    return Request("POST", _path("resume"), body={"scope": scope})
+
+
+def agents() -> Request[Items]:
+    """The agents."""
+    return Request("GET", _path("agents"))
+
+
+def agent(name: str) -> Request[dict[str, Any]]:
+    """One agent."""
+    return Request("GET", _path("agents", name))
+
+
+def tools(server: str | None) -> Request[Items]:
+    """The tools."""
+    return Request("GET", _path("tools"), _query(server=server), timeout_s=SLOW_S)
+
+
+def tool(name: str) -> Request[dict[str, Any]]:
+    """One tool or server."""
+    return Request("GET", _path("tools", name), timeout_s=SLOW_S)
+
+
+def pin(name: str) -> Request[dict[str, list[str]]]:
+    """Accept a definition."""
+    return Request("POST", _path("tools", name, "pin"), timeout_s=SLOW_S)
+
+
+def status() -> Request[Status]:
+    """Is it healthy."""
+    return Request("GET", _path("status"))
+
+
+def shutdown() -> Request[dict[str, bool]]:
+    """Stop the server."""
+    return Request("POST", _path("shutdown"))
+
+
+def ready() -> Request[dict[str, bool]]:
+    """Does the server answer, and its database."""
+    return Request("GET", "/readyz", timeout_s=10.0)
+
+
+def metrics() -> Request[str]:
+    """The text that Prometheus scrapes."""
+    return Request("GET", "/metrics")

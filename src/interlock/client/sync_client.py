@@ -1,0 +1,278 @@
+"""The client for ordinary programs."""
+
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
+
+from interlock.client import requests, streams
+from interlock.client.connection import Target, answer_of, raise_problem
+from interlock.client.requests import Options, Request
+from interlock.client.shapes import (
+    Approval,
+    Call,
+    Chain,
+    Halted,
+    Status,
+    Submitted,
+    Task,
+    TaskEvent,
+    TaskPage,
+    TaskStory,
+    Undoing,
+)
+from interlock.model import InterlockError
+
+if TYPE_CHECKING:
+    import httpx
+
+Answer = TypeVar("Answer")
+
+
+class Client:
+    """Speaks to one interlock server; use it in a `with`, or `close` it.
+
+    Answers are plain dicts, shaped as the types of this room say. Ids may be unique prefixes. Every method raises the
+    error that the server reports (`NotFound`, `Conflict`, `DeniedError`, …), or `ServerUnavailable` when none answers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        timeout_s: float = 30.0,
+        transport: "httpx.BaseTransport | None" = None,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            url: of the server, as http://127.0.0.1:7440.
+            token: the access token.
+            timeout_s: for an answer.
+            transport: of the HTTP library, instead of its own.
+
+        Raises:
+            UserError: one of them can't be what it should be.
+        """
+        import httpx
+
+        self._target = Target.parse(url, token, timeout_s)
+        self._http = httpx.Client(transport=transport, **self._target.settings())
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None, *, timeout_s: float = 30.0) -> Self:
+        """A client for INTERLOCK_URL (default http://127.0.0.1:7440) with INTERLOCK_TOKEN.
+
+        Raises:
+            Unauthorized: there is no token.
+            UserError: the URL is none.
+        """
+        target = Target.from_env(os.environ if env is None else env, timeout_s)
+        return cls(target.url, target.token, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, request: Request[Answer]) -> Answer:
+        with self._target.errors():
+            response = self._http.request(**self._target.arguments(request))
+        return cast("Answer", answer_of(self._target, response))
+
+    def _text(self, request: Request[str]) -> str:
+        with self._target.errors():
+            response = self._http.request(**self._target.arguments(request))
+        raise_problem(self._target, response)
+        return response.text
+
+    def _lines(self, request: Request[str], *, streaming: bool) -> Generator[str]:
+        arguments = self._target.arguments(request, streaming=streaming)
+        with self._target.errors(), self._http.stream(**arguments) as response:
+            if not response.is_success:
+                response.read()
+            raise_problem(self._target, response)
+            yield from response.iter_lines()
+
+    # ---- tasks ---------------------------------------------------------------------------------
+
+    def submit(self, text: str, *, agent: str, **options: Unpack[Options]) -> Submitted:
+        """Take a task in; an equal one that is not final yet comes back instead, with `created` false.
+
+        Args:
+            text: what the agent shall do.
+            agent: its name.
+            options: `inputs`, `priority` (0 first to 9), `dedupe_key`, `delay`, `at`, `max_duration`.
+        """
+        return self._send(requests.submit(text, agent, options))
+
+    def tasks(
+        self, *, state: str | None = None, agent: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> TaskPage:
+        """A page of tasks, newest first; `next` of it is the cursor of the next page."""
+        return self._send(requests.tasks(state, agent, cursor, limit))
+
+    def task(self, task_id: str) -> TaskStory:
+        """The whole story of a task."""
+        return self._send(requests.task(task_id))
+
+    def task_calls(self, task_id: str) -> list[Call]:
+        """The calls of a task."""
+        return self._send(requests.task_calls(task_id))["items"]
+
+    def events(self, task_id: str) -> Iterator[TaskEvent]:
+        """What happens to a task, until it is final or waits for a person; connects again when the stream breaks.
+
+        Yields audit records, each once, and `{event: "state", state, state_reason}` when the state changes.
+        """
+        watch = streams.Watch()
+        while True:
+            broken: InterlockError | None = None
+            watch.connected()
+            try:
+                with closing(self._lines(requests.events(task_id), streaming=True)) as lines:
+                    for line in lines:
+                        yield from watch.line(line)
+                        if watch.over:
+                            return
+            except InterlockError as error:
+                broken = error
+            time.sleep(watch.pause_s(broken))
+
+    def wait(self, task_id: str, *, timeout_s: float, final_only: bool = False) -> TaskStory:
+        """Wait until a task is final, or needs a person (escalated, waiting for an approval) unless `final_only`.
+
+        Raises:
+            Exhausted: neither, after `timeout_s`.
+        """
+        ends = time.monotonic() + timeout_s
+        pause_s = 0.1
+        while True:
+            task = self.task(task_id)
+            left_s = ends - time.monotonic()
+            if streams.settled(task, final_only):
+                return task
+            if left_s <= 0:
+                raise streams.waited_too_long(task, timeout_s)
+            pause_s = streams.next_pause_s(pause_s, left_s)
+            time.sleep(pause_s)
+
+    def cancel(self, task_id: str) -> Task:
+        """Cancel a task: at once if it waits, within a second or two if it runs."""
+        return self._send(requests.cancel(task_id))
+
+    def retry(self, task_id: str, *, reason: str = "") -> Submitted:
+        """Another run of an escalated task, or a new task like one that is final."""
+        return self._send(requests.retry(task_id, reason))
+
+    def resolve(self, task_id: str, resolution: Literal["retry", "accept", "fail", "continue"], *, reason: str) -> Task:
+        """Decide about an escalated task."""
+        return self._send(requests.resolve(task_id, resolution, reason))
+
+    def undo_task(self, task_id: str, *, dry_run: bool = False) -> Undoing:
+        """Take back the effects of a task, as a task of its own."""
+        return self._send(requests.undo("tasks", task_id, dry_run))
+
+    # ---- approvals and calls -------------------------------------------------------------------
+
+    def approvals(self, *, everything: bool = False) -> list[Approval]:
+        """Questions that wait for a person, oldest first; with `everything` those that are decided, too."""
+        return self._send(requests.approvals(everything))["items"]
+
+    def approval(self, approval_id: str) -> Approval:
+        """One question with all that it is about."""
+        return self._send(requests.approval(approval_id))
+
+    def decide(
+        self, approval_id: str, decision: Literal["approve", "deny"], *, binding_sha256: str, reason: str | None = None
+    ) -> Approval:
+        """Approve or deny exactly what was seen: `binding_sha256` is that of the approval that was looked at."""
+        return self._send(requests.decide(approval_id, decision, binding_sha256, reason))
+
+    def call(self, call_id: str) -> Call:
+        """One call with its arguments, decision, result and effect."""
+        return self._send(requests.call(call_id))
+
+    def undo_call(self, call_id: str, *, dry_run: bool = False) -> Undoing:
+        """Take back the effect of one call, as a task of its own."""
+        return self._send(requests.undo("calls", call_id, dry_run))
+
+    def resolve_call(self, call_id: str, outcome: Literal["done", "not_done"], *, reason: str) -> Call:
+        """Say whether a call in doubt took effect; its task goes on."""
+        return self._send(requests.resolve_call(call_id, outcome, reason))
+
+    def which(self, text: str) -> str:
+        """Whether an id is that of a `task` or of a `call`."""
+        return self._send(requests.which(text))["kind"]
+
+    # ---- audit, halt, agents, tools, state -------------------------------------------------------
+
+    def audit(self, *, task_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Records of the audit, newest first."""
+        return self._send(requests.audit(task_id, limit))["items"]
+
+    def verify_audit(self, expected: tuple[int, str] | None = None) -> Chain:
+        """Recompute the chain; `expected` is a number and link noted earlier that must still be in it."""
+        return self._send(requests.verify_audit(expected))
+
+    def export_audit(self) -> Iterator[str]:
+        """The whole chain, a line of JSON at a time, which can be verified anywhere."""
+        yield from self._lines(requests.export_audit(), streaming=False)
+
+    def halt(self, scope: str = "all", *, reason: str) -> Halted:
+        """Halt `all`, `agent:NAME`, `tool:SERVER` or `tool:SERVER.NAME` until it is resumed."""
+        return self._send(requests.halt(scope, reason))
+
+    def resume(self, scope: str = "all") -> Halted:
+        """End a halt."""
+        return self._send(requests.resume(scope))
+
+    def agents(self) -> list[dict[str, Any]]:
+        """The agents of the project."""
+        return self._send(requests.agents())["items"]
+
+    def agent(self, name: str) -> dict[str, Any]:
+        """One agent."""
+        return self._send(requests.agent(name))
+
+    def tools(self, server: str | None = None) -> list[dict[str, Any]]:
+        """All tools, or those of one server, with class and pin."""
+        return self._send(requests.tools(server))["items"]
+
+    def tool(self, name: str) -> dict[str, Any]:
+        """One tool (`server.tool`), or one server with its tools and health."""
+        return self._send(requests.tool(name))
+
+    def pin(self, name: str) -> list[str]:
+        """Accept the present definition of a tool, or of all tools of a server; the tools."""
+        return self._send(requests.pin(name))["accepted"]
+
+    def status(self) -> Status:
+        """Is it healthy, in one object."""
+        return self._send(requests.status())
+
+    def ready(self) -> None:
+        """Return when the server and its database answer; needs no token.
+
+        Raises:
+            Unavailable: one of them does not.
+        """
+        self._send(requests.ready())
+
+    def metrics(self) -> str:
+        """The text that Prometheus scrapes."""
+        return self._text(requests.metrics())
+
+    def shutdown(self) -> None:
+        """Stop the server."""
+        self._send(requests.shutdown())

@@ -1,0 +1,3 @@
+"""The version of the package, as code can say it without reading any metadata."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,17 @@
+"""What was judged must still hold when a call is made."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a caller relied on when it judged a call; what is None is not checked.
+
+    Attributes:
+        pin_sha256: the tool's definition; with another one, nothing is sent.
+        state_sha256: the state that a preview was made of; travels in `_meta` as `interlock/expect_state_sha256`.
+            Only a server that offers previews looks at it: with another state it refuses and changes nothing.
+    """
+
+    pin_sha256: str | None = None
+    state_sha256: str | None = None
