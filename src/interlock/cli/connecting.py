@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from interlock.cli.home_files import url_from
 from interlock.config import Settings, read_token
-from interlock.model import Unauthorized
+from interlock.model import ServerUnavailable, Unauthorized
 
 if TYPE_CHECKING:
     from interlock.client import Client
@@ -24,6 +24,7 @@ def connected(url: str | None = None) -> "Iterator[Client]":
     """A client for the server, with the token of the environment or of the state folder.
 
     Raises:
+        ServerUnavailable: nothing was ever started for this state folder, and no other server is named.
         Unauthorized: there is no token anywhere.
         HomeUnfit: the token in the state folder can't be used.
     """
@@ -31,10 +32,12 @@ def connected(url: str | None = None) -> "Iterator[Client]":
 
     settings = Settings.from_env(os.environ)
     token = settings.token or read_token(settings.home)
+    if token is None and not url and not os.environ.get("INTERLOCK_URL", "").strip():
+        raise ServerUnavailable(f"interlock was never started for {settings.home}")
     if token is None:
         raise Unauthorized(
             f"there is no access token: INTERLOCK_TOKEN is not set, and {settings.home / 'token'} does not exist",
-            hint="interlock up, which makes one; for a server elsewhere: export INTERLOCK_TOKEN=…",
+            hint="export INTERLOCK_TOKEN=…",
         )
     with Client(url or server_url(settings), token) as client:
         yield client

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -78,7 +79,7 @@ def report_unforeseen(kind: type[BaseException], error: BaseException, trace: Tr
     if debugging():
         traceback.print_exception(kind, error, trace, file=sys.stderr)
     where = traceback.extract_tb(trace)[-1] if trace is not None else None
-    place = f" ({os.path.basename(where.filename)}:{where.lineno})" if where else ""
+    place = f" ({Path(where.filename).name}:{where.lineno})" if where else ""
     print(
         f"error: a fault of interlock itself: {kind.__name__}: {error}{place}\n"
         "hint: INTERLOCK_DEBUG=1 shows where; please report it with the output of: interlock doctor --json\n"

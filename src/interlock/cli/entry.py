@@ -57,14 +57,17 @@ def _run(words: list[str]) -> int:
 
 def _dispatch(words: list[str], *, as_json: bool) -> int:
     """Let cyclopts read the words and call the command; a command returns its exit status, None for 0."""
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, MissingArgumentError
 
     app = build()
     try:
         result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         chain = " ".join(error.command_chain or ())
-        return edge.report_usage(str(error), f"interlock {chain} --help".replace("  ", " "), as_json=as_json)
+        said = str(error)
+        if isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+            said = f"interlock {chain}: {error.argument.name} is missing"
+        return edge.report_usage(said, f"interlock {chain} --help".replace("  ", " "), as_json=as_json)
     return result if isinstance(result, int) else edge.OK
 
 

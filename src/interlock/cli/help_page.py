@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 _MAX_NAME = 30
+_NOTHING = frozenset({"", "False", "[]", "None"})
 
 
 class HelpPage:
@@ -23,10 +24,11 @@ class HelpPage:
         column = min(_MAX_NAME, max(len(name) for name in names)) + 4
         for name, entry in zip(names, panel.entries, strict=True):
             words = textwrap.wrap(_words(entry), max(20, console.width - column)) or [""]
+            label = name
             if len(name) + 4 > column:
                 self._say(console, f"  {name}")
-                name = ""
-            self._say(console, f"  {name:<{column - 2}}{words[0]}".rstrip())
+                label = ""
+            self._say(console, f"  {label:<{column - 2}}{words[0]}".rstrip())
             for line in words[1:]:
                 self._say(console, " " * column + line)
         self._say(console, "")
@@ -58,7 +60,7 @@ def _words(entry: "HelpEntry") -> str:
     parts = [_plain(entry.description)]
     if entry.choices:
         parts.append(f"[{', '.join(entry.choices)}]")
-    if entry.default is not None:
+    if entry.default is not None and _plain(entry.default) not in _NOTHING:
         parts.append(f"[default: {_plain(entry.default)}]")
     if entry.required:
         parts.append("[required]")
@@ -66,7 +68,8 @@ def _words(entry: "HelpEntry") -> str:
 
 
 def _plain(found: Any) -> str:
-    """The text of what cyclopts hands over: a text of rich, one of its own, or a plain one."""
+    """The text of what cyclopts hands over: one of its own texts, which wraps one of rich, or a plain one."""
     if found is None:
         return ""
-    return str(getattr(found, "plain", found)).strip()
+    inner = getattr(found, "primary_renderable", found)
+    return str(getattr(inner, "plain", inner)).strip()

@@ -121,7 +121,8 @@ async def _run(start: Start, env: Mapping[str, str], announce: Announce) -> None
         app = create_app(control, token=start.token, stop=stop)
         server = asyncio.create_task(serve(app, port=start.port, started=url.set_result), name="server")
         async with _chores(server, asyncio.create_task(keep_house(control), name="house")) as chores:
-            await asyncio.wait({url, *chores}, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {url, *chores}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not url.done():
                 return
             here = Running(url.result(), os.getpid(), str(start.wanted.folder))

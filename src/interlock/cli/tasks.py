@@ -1,6 +1,7 @@
 """`interlock tasks`: list, show, watch, cancel, retry, resolve."""
 
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
@@ -95,38 +96,52 @@ def retry(task: TaskId, /, *, reason: Reason = "", json: Json = False) -> int:
     return edge.OK
 
 
-_Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What becomes of the task; exactly one.
+
+    Attributes:
+        accept: Its result is good: completed.
+        retry: Another run.
+        fail: It failed.
+    """
+
+    accept: Annotated[bool, Parameter(negative="")] = False
+    retry: Annotated[bool, Parameter(negative="")] = False
+    fail: Annotated[bool, Parameter(negative="")] = False
+    go_on: Annotated[bool, Parameter(name="--continue", negative="", help="The same run goes on.")] = False
 
 
-def resolve(
-    task: TaskId,
-    /,
-    *,
-    accept: Annotated[_Flag, Parameter(help="Its result is good: completed.")] = False,
-    retry: Annotated[_Flag, Parameter(help="Another run.")] = False,
-    fail: Annotated[_Flag, Parameter(help="It failed.")] = False,
-    go_on: Annotated[_Flag, Parameter(name="--continue", help="The same run goes on.")] = False,
-    reason: Reason = "",
-    json: Json = False,
-) -> int:
-    """Decide about an escalated task: exactly one of --accept, --retry, --fail, --continue, and a --reason."""
-    chosen = resolution_of({"accept": accept, "retry": retry, "fail": fail, "continue": go_on})
+_NONE = Choice()
+
+
+def resolve(task: TaskId, /, *, choice: Choice = _NONE, reason: Reason, json: Json = False) -> int:
+    """Decide about an escalated task: exactly one of --accept, --retry, --fail and --continue, and a reason."""
+    chosen = resolution_of(choice)
     with connected() as client:
         found: dict[str, Any] = dict(client.resolve(task, chosen, reason=reason))
     emit(found, [task_line(found, paint_for(sys.stdout))], as_json=json)
     return edge.OK
 
 
-def resolution_of(flags: dict[Resolution, bool]) -> Resolution:
+def resolution_of(choice: Choice) -> Resolution:
     """The one that was chosen.
 
     Raises:
         UserError: none or several were.
     """
+    flags: dict[Resolution, bool] = {
+        "accept": choice.accept,
+        "retry": choice.retry,
+        "fail": choice.fail,
+        "continue": choice.go_on,
+    }
     chosen = [name for name, given in flags.items() if given]
     if len(chosen) != 1:
+        found = " and ".join(f"--{name}" for name in chosen) or "none"
         raise UserError(
-            f"expected exactly one of --accept, --retry, --fail, --continue; found {' and '.join(f'--{name}' for name in chosen) or 'none'}",
+            f"expected exactly one of --accept, --retry, --fail, --continue; found {found}",
             hint="interlock tasks resolve ID --accept --reason TEXT",
         )
     return chosen[0]

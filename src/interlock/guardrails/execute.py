@@ -25,7 +25,7 @@ from interlock.model import (
     Unavailable,
 )
 from interlock.store import Database, call_rows
-from interlock.tools import Toolbox
+from interlock.tools import Expectation, Toolbox
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,11 @@ class Executor:
         args = await self.checkpoint.with_contents(case.call.args)
         try:
             result = await self.toolbox.call(
-                case.ref, args, timeout_s=case.timeout_s, idempotency_key=case.idempotency_key
+                case.ref,
+                args,
+                timeout_s=case.timeout_s,
+                idempotency_key=case.idempotency_key,
+                expect=self._relied_on(case),
             )
         except (ToolLost, ToolTimeout):
             raise
@@ -64,6 +68,10 @@ class Executor:
             effect = await self.checkpoint.measure(case, case.call.before, result.structured)
         state = CallState.DONE if result.ok else CallState.FAILED
         return Outcome(state, result, "ok" if result.ok else "error", effect)
+
+    def _relied_on(self, case: Case) -> Expectation:
+        """The definition that was judged and the state that was shown: with others the call is not sent."""
+        return Expectation(case.definition.pin_sha256, case.staged.state_sha256 if case.staged else None)
 
     async def _commit(self, case: Case, outcome: Outcome) -> ActOutcome:
         try:

@@ -6,7 +6,6 @@ The only module besides `wire` that imports the SDK, which takes a second: it is
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, cast
 
 from mcp import Client, MCPError
@@ -20,7 +19,7 @@ from mcp.types import (
     ToolListChangedNotification,
 )
 
-from interlock.model import InterlockError, ToolLost, ToolResult, ToolTimeout, ToolUnavailable
+from interlock.model import VERSION, InterlockError, ToolLost, ToolResult, ToolTimeout, ToolUnavailable
 from interlock.observability import redact
 from interlock.resilience import Deadline
 from interlock.tools.catalogue import Catalogue, read_catalogue
@@ -216,7 +215,7 @@ class Session:
             cache=None,
             read_timeout_seconds=_LIST_TIMEOUT_S,
             message_handler=on_message,
-            client_info=Implementation(name="interlock", version=version("interlock")),
+            client_info=Implementation(name="interlock", version=VERSION),
         )
 
     async def _unusable(self, wire: Wire, error: BaseException, when: str) -> ToolUnavailable:

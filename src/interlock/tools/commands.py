@@ -67,11 +67,11 @@ def prepare(server: str, config: "ToolServerConfig", where: Surroundings) -> Lau
     """
     declared = {name: expand_env(value, where.env) for name, value in config.env.items()}
     env = {"HOME": str(_private_home(where.state_dir / server)), **scrubbed_env(where.env), **declared}
-    cwd = where.folder if config.cwd is None else where.folder / config.cwd
+    cwd = where.folder / expand_env(config.cwd or "", where.env)
     if not cwd.is_dir():
         raise ToolUnavailable(f"the folder to run in does not exist: {cwd}", hint=f"mkdir -p {cwd}")
     return Launch(
-        argv=_argv(config, env, where.folder, cwd),
+        argv=_argv(config, env, where, cwd),
         env=env,
         cwd=cwd,
         secrets=_secrets(declared),
@@ -79,10 +79,11 @@ def prepare(server: str, config: "ToolServerConfig", where: Surroundings) -> Lau
     )
 
 
-def _argv(config: "ToolServerConfig", env: Mapping[str, str], folder: Path, cwd: Path) -> tuple[str, ...]:
+def _argv(config: "ToolServerConfig", env: Mapping[str, str], where: Surroundings, cwd: Path) -> tuple[str, ...]:
     if config.command is not None:
-        return (_program(config.command, env, cwd), *config.args)
-    root = folder / (config.root or "")
+        words = [expand_env(word, where.env) for word in (config.command, *config.args)]
+        return (_program(words[0], env, cwd), *words[1:])
+    root = where.folder / (config.root or "")
     if not root.is_dir():
         raise ToolUnavailable(f"the workspace folder does not exist: {root}", hint=f"mkdir -p {root}")
     return (sys.executable, "-m", f"interlock.servers.{config.builtin}", "--root", str(root))

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2:]))
 """
 
 
-async def test_twenty_kills_of_one_server_are_no_error_at_another(tooling):
+async def test_twenty_kills_of_one_server_are_no_error_at_another(tooling: Any) -> None:
     box = tooling.box(Pace(first_s=0.1, cap_s=1), victim=tooling.faulty(), other=tooling.faulty())
     await box.start()
     failures, calls, over = [], 0, False
@@ -72,9 +73,10 @@ async def test_twenty_kills_of_one_server_are_no_error_at_another(tooling):
     assert len(tooling.running()) == 2
 
 
-async def test_servers_do_not_outlive_a_killed_worker(tooling):
+async def test_servers_do_not_outlive_a_killed_worker(tooling: Any) -> None:
     command = [sys.executable, "-c", WORKER, str(tooling.folder), "ok", "hang-start", "hang-on-call"]
     worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert worker.stdout is not None
     assert await worker.stdout.readline() == b"started\n"
     assert len(tooling.running()) == 4
     worker.kill()
@@ -84,7 +86,7 @@ async def test_servers_do_not_outlive_a_killed_worker(tooling):
     assert time.monotonic() - started < 5
 
 
-async def test_a_call_right_after_a_kill_waits_for_the_next_life(tooling):
+async def test_a_call_right_after_a_kill_waits_for_the_next_life(tooling: Any) -> None:
     box = tooling.box(ours=tooling.faulty())
     for _ in range(5):
         assert (await tooling.call(box, "ours.echo", text="x")).ok
@@ -97,7 +99,7 @@ async def test_a_call_right_after_a_kill_waits_for_the_next_life(tooling):
     assert (await tooling.call(box, "ours.echo", text="x")).ok
 
 
-async def test_what_a_server_started_goes_with_it(tooling):
+async def test_what_a_server_started_goes_with_it(tooling: Any) -> None:
     script = f"sh -c 'sleep 300; : {tooling.folder}' & exec \"$@\""
     ours = tooling.faulty()
     box = tooling.box(ours=ToolServerConfig(command="sh", args=["-c", script, "sh", ours.command, *ours.args]))

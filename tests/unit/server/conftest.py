@@ -1,7 +1,7 @@
 """An application over a small control plane that lives in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from interlock.app import Control
-from interlock.model import BindingChanged, Conflict, DatabaseUnavailable, DeniedError, InterlockError, NotFound
+from interlock.model import BindingChanged, NotFound
 from interlock.server import create_app
 
 TOKEN = "ilk_0123456789_abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -154,17 +154,24 @@ class FakeControl:
         return [{"name": "writer"}]
 
 
-Opened = Callable[..., httpx.AsyncClient]
-
-
 @pytest.fixture
 def control() -> FakeControl:
     return FakeControl()
 
 
+@pytest.fixture(scope="session")
+def built() -> FastAPI:
+    """The application, built once: that takes longer than a test."""
+    return create_app(cast(Control, FakeControl()), token=TOKEN, heartbeat_s=0.05)
+
+
 @pytest.fixture
-def app(control: FakeControl) -> FastAPI:
-    return create_app(cast(Control, control), token=TOKEN, heartbeat_s=0.05)
+def app(built: FastAPI, control: FakeControl) -> FastAPI:
+    """The application over a control plane of this test's own."""
+    built.state.control = control
+    built.state.stop = asyncio.Event()
+    built.state.streams = 0
+    return built
 
 
 @pytest.fixture
@@ -181,11 +188,3 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client without one."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:7440") as found:
         yield found
-
-
-FAILURES: list[tuple[InterlockError, int]] = [
-    (NotFound("no"), 404),
-    (Conflict("no"), 409),
-    (DeniedError("no"), 403),
-    (DatabaseUnavailable("no"), 503),
-]

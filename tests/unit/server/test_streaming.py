@@ -103,8 +103,8 @@ async def test_streams_are_bounded(http: httpx.AsyncClient, app: FastAPI, contro
 
 async def test_nothing_to_tell_is_an_end() -> None:
     async def nothing() -> Any:
-        for never in ():
-            yield never
+        for step in list[dict[str, Any]]():
+            yield step
 
     following = Following(nothing(), asyncio.Event(), 1.0)
     await following.begin()

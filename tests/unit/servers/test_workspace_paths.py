@@ -16,7 +16,8 @@ from interlock.servers.workspace.paths import is_below, parse_path, show
 
 PIECES = st.sampled_from(
     ["a", "b.txt", "..", ".", "", "~", "root", "root-evil", "secret.txt", "/", "//", "\x00", "out", "in", "up",
-     "etc", "passwd", "\uff0e\uff0e", "\u2025", "%2e%2e", "..\\", "\u202e", "é", "e\u0301", ".git", ".GIT", "hooks", "x" * 300]
+     "etc", "passwd", "\uff0e\uff0e", "\u2025", "%2e%2e", "..\\", "\u202e", "é", "e\u0301", ".git",
+     ".GIT", "hooks", "x" * 300]
 )  # fmt: skip
 NASTY = st.one_of(
     st.lists(PIECES, max_size=6).map("/".join), st.text(max_size=30), st.text(alphabet="./a\x00\\~", max_size=20)

@@ -8,9 +8,10 @@ import pytest
 
 from interlock.config import ManualClock
 from interlock.model import Conflict
+from interlock.servers.workspace import snapshot
 from interlock.servers.workspace.apply import apply_step
 from interlock.servers.workspace.journal import Journal
-from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES, SNAPSHOT_ENTRIES
+from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES
 from interlock.servers.workspace.operations import CallNotes, Workspace
 from interlock.servers.workspace.plan import plan_delete, plan_edit, plan_write
 
@@ -137,18 +138,23 @@ def test_what_was_not_there_is_removed_and_lost_folders_are_made_again(bench: An
     assert (bench.folder / "a" / "b" / "c.txt").read_text() == "x"
 
 
-def test_too_much_to_capture_is_said(bench: Any) -> None:
+def test_too_much_to_capture_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "SNAPSHOT_ENTRIES", 50)
     with (bench.folder / "large").open("wb") as file:
         file.truncate(SNAPSHOT_CONTENT_BYTES + 1)
     assert "64 MiB" in bench.bad("capture", paths=["large"], content=True)
     assert bench.good("capture", paths=["large"])["entries"][0]["size"] == SNAPSHOT_CONTENT_BYTES + 1
     (bench.folder / "many").mkdir()
-    for number in range(SNAPSHOT_ENTRIES):
+    for number in range(50):
         (bench.folder / "many" / str(number)).touch()
-    assert "10,000" in bench.bad("capture", paths=["many"])
-    assert "10,000" in bench.bad("delete", paths=["many"], recursive=True)
-    (bench.folder / "bytes").mkdir()
-    (bench.folder / "bytes" / os.fsdecode(b"\xff")).mkdir()
+    assert "more than 50" in bench.bad("capture", paths=["many"])
+    assert "more than 50" in bench.bad("delete", paths=["many"], recursive=True)
+    assert len(list((bench.folder / "many").iterdir())) == 50
+
+
+def test_a_name_that_is_no_text_is_not_lost(bench: Any) -> None:
+    (bench.folder / "bytes" / os.fsdecode(b"\xff")).mkdir(parents=True)
+    assert "UTF-8" in bench.bad("capture", paths=["bytes"])
     assert "UTF-8" in bench.bad("delete", paths=["bytes"], recursive=True)
 
 

@@ -5,6 +5,7 @@ from mcp.types import (
     AudioContent,
     BlobResourceContents,
     CallToolResult,
+    ContentBlock,
     EmbeddedResource,
     ImageContent,
     ResourceLink,
@@ -30,7 +31,7 @@ def test_an_error_of_the_tool_is_not_ok() -> None:
 
 def test_other_content_is_named_with_its_decoded_size() -> None:
     data = base64.b64encode(b"x" * 12_345).decode()
-    content = [
+    content: list[ContentBlock] = [
         ImageContent(type="image", data=data, mime_type="image/png"),
         AudioContent(type="audio", data=base64.b64encode(b"12").decode(), mime_type="audio/wav"),
         EmbeddedResource(type="resource", resource=TextResourceContents(uri="file:///a", text="inside")),

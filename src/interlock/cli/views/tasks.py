@@ -7,6 +7,8 @@ from interlock.cli.output import Paint, fields, table
 from interlock.cli.views.calls import call_lines
 from interlock.cli.words import age, block, clean, compact, count, moment, one_line, short, span, time_of_day
 
+_NO_CAP = 1e9  # a person agreed to more than the limit
+_INDENT = 13
 FINAL = frozenset({"completed", "failed", "cancelled", "timed_out", "rejected"})
 
 
@@ -81,7 +83,7 @@ def _run_line(run: dict[str, Any], paint: Paint) -> str:
 
 
 def _allowance_line(row: dict[str, Any]) -> str:
-    cap = f" of {row['cap']:g}" if row.get("cap") is not None else ""
+    cap = f" of {row['cap']:g}" if row.get("cap") is not None and row["cap"] < _NO_CAP else ""
     return f"  {row['resource']}: {row['used']:g}{cap}"
 
 
@@ -93,7 +95,12 @@ def timeline(task: dict[str, Any], paint: Paint) -> list[str]:
         first, *more = _turn_lines(turn, calls, paint) or [""]
         if first:
             lines.append(f"  {paint(time_of_day(turn.get('at')), 'dim')}  {first}")
-            lines += [f"{'':13}{line}" for line in more]
+            lines += [f"{'':{_INDENT}}{line}" for line in more]
+    asked = {request["call_no"] for turn in task.get("turns") or [] for request in turn["body"].get("calls") or []}
+    for number in sorted(set(calls) - asked):  # calls of the verifier, which no model asked for
+        at = paint(time_of_day(calls[number].get("created_at")), "dim")
+        first, *more = call_lines(calls[number], paint)
+        lines += [f"  {at}  check {first}", *[f"{'':{_INDENT}}{line}" for line in more]]
     return lines
 
 
@@ -153,7 +160,8 @@ def event_line(event: dict[str, Any], paint: Paint) -> str:
         return f"{paint.state(event['state'])}: {one_line(event.get('state_reason') or '', 160)}"
     detail = event.get("detail") or {}
     subject = event.get("subject") or {}
-    words = [str(detail[name]) for name in ("tool", "from", "to", "decision", "outcome", "reason") if detail.get(name)]
+    words = [str(detail[name]) for name in ("tool", "model", "from", "to", "decision", "outcome", "reason") if detail.get(name)]
     number = f"#{subject['call_no']} " if subject.get("call_no") is not None else ""
-    told = one_line(" ".join(words), 160)
-    return f"{time_of_day(event.get('at'))}  {event.get('event', ''):<18} {number}{told}  {paint(event.get('actor', ''), 'dim')}"
+    told = number + one_line(" ".join(words), 160)
+    actor = paint(clean(event.get("actor") or ""), "dim")
+    return f"{time_of_day(event.get('at'))}  {event.get('event', ''):<18} {told}  {actor}"

@@ -10,6 +10,7 @@ import resource
 import sys
 
 MEMORY_BYTES = 512 * 1024 * 1024
+CPU_S = 15  # longer than a search may take: only for when nobody is left to end this process
 
 
 def compiled(request: dict[str, object]) -> "re.Pattern[str]":
@@ -37,6 +38,7 @@ def found_in(pattern: "re.Pattern[str]", text: str, limit: int) -> list[tuple[in
 def main() -> None:
     """Answer until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     request = json.loads(sys.stdin.readline())
     try:
         pattern = compiled(request)
