@@ -14,7 +14,7 @@ from tests.torture.stage import AGENTS, Dice, Stage, Workers
 
 PERSON = "person:storm"
 LOOK_EVERY_S = 0.4
-OPEN_AT_FIRST = 40
+OPEN_AT_FIRST = 20
 READY_S = 120.0
 BUSY_WITHIN_S = 5.0
 

@@ -66,10 +66,15 @@ def failed(name: str, error: InterlockError, *, required: bool = True) -> Findin
     return Finding(name, False, required, error.message, error.next_step)
 
 
+def judged(name: str, found: str, fix: str, *, ok: bool, required: bool) -> Finding:
+    """A check that has a fix only if something is wrong."""
+    return Finding(name, ok, required, found, "" if ok else fix)
+
+
 def python_finding(version: tuple[int, ...]) -> Finding:
     """Is Python new enough?"""
     shown = ".".join(str(part) for part in version)
-    return Finding("python", version >= OLDEST_PYTHON, True, shown, "install Python 3.11 or newer")
+    return judged("python", shown, "install Python 3.11 or newer", ok=version >= OLDEST_PYTHON, required=True)
 
 
 def home_finding(settings: Settings) -> Finding:
@@ -94,7 +99,8 @@ def disk_finding(home: Path) -> Finding:
     """Is there room?"""
     place = next((path for path in (home, *home.parents) if path.exists()), Path("/"))
     free = shutil.disk_usage(place).free
-    return Finding("disk", free >= LEAST_FREE_BYTES, False, f"{size(free)} free", f"free some space below {place}")
+    fix = f"free some space below {place}"
+    return judged("disk", f"{size(free)} free", fix, ok=free >= LEAST_FREE_BYTES, required=False)
 
 
 def project_findings(folder: Path, env: Mapping[str, str]) -> "tuple[Project | None, list[Finding]]":
@@ -137,29 +143,29 @@ async def database_findings(settings: Settings, project: "Project", env: Mapping
     try:
         kind, facts = await examine_database(settings, project, env)
     except InterlockError as error:
-        return [failed("database", error)]
-    vector = facts.vector
-    ahead = f"{abs(facts.ahead_s):.1f} s {'ahead of' if facts.ahead_s > 0 else 'behind'} this machine"
+        return [Finding("database", False, True, error.message, _database_fix(settings, project, error))]
+    vector = f"version {facts.vector}" if facts.vector else "not there: memory will search by words only"
+    role = f"{facts.role}, {'a superuser' if facts.mighty else 'an ordinary role'}"
+    ahead = f"the database is {abs(facts.ahead_s):.1f} s {'ahead of' if facts.ahead_s > 0 else 'behind'} this machine"
+    role_fix = "let INTERLOCK_DATABASE_URL name a role that is no superuser"
+    vector_fix = "install the extension pgvector on the database server"
     return [
         Finding("database", True, True, f"{kind} PostgreSQL {facts.version}"),
-        Finding(
-            "database role",
-            not facts.mighty,
-            True,
-            f"{facts.role}, {'a superuser' if facts.mighty else 'an ordinary role'}",
-            "let INTERLOCK_DATABASE_URL name a role that is no superuser",
-        ),
-        Finding(
-            "pgvector",
-            vector is not None,
-            False,
-            f"version {vector}" if vector else "not there: memory will search by words only",
-            "install the extension pgvector on the database server",
-        ),
-        Finding(
-            "clock", abs(facts.ahead_s) < MOST_CLOCK_S, False, f"the database is {ahead}", "timedatectl set-ntp on"
-        ),
+        judged("database role", role, role_fix, ok=not facts.mighty, required=True),
+        judged("pgvector", vector, vector_fix, ok=facts.vector is not None, required=False),
+        judged("clock", ahead, "timedatectl set-ntp on", ok=abs(facts.ahead_s) < MOST_CLOCK_S, required=False),
     ]
+
+
+def _database_fix(settings: Settings, project: "Project", error: InterlockError) -> str:
+    """What to do about the database; never "run doctor", which is where this is read."""
+    if error.next_step != "interlock doctor":
+        return error.next_step
+    if settings.database_url:
+        return "start that Postgres, or correct INTERLOCK_DATABASE_URL"
+    if project.config.database.url:
+        return "start that Postgres, or correct database.url in interlock.yaml"
+    return f"free memory and disk space; the server's log is below {settings.home / 'postgres'}"
 
 
 async def tool_findings(settings: Settings, project: "Project", env: Mapping[str, str]) -> list[Finding]:
@@ -177,5 +183,5 @@ async def tool_findings(settings: Settings, project: "Project", env: Mapping[str
             said += "\nit said: " + " / ".join(health.stderr_tail[-3:])
         where = project.sources.get(health.server, "interlock.yaml")
         fix = f"see `{health.server}` in {project.folder / where}; then: interlock doctor"
-        findings.append(Finding(f"tool server {health.server}", ok, found.required, said, fix))
+        findings.append(judged(f"tool server {health.server}", said, fix, ok=ok, required=found.required))
     return findings

@@ -114,6 +114,15 @@ def overview() -> list[str]:
     return [*lines, "", MORE, EXIT_STATUS]
 
 
+def group_page(group: str) -> list[str]:
+    """The page for `interlock GROUP --help`."""
+    below = [entry for entry in entries() if entry.words[0] == group]
+    width = max(len(entry.words[1]) for entry in below)
+    lines = [f"Usage: interlock {group} COMMAND [OPTIONS]", "", GROUPS[group], "", "Commands:"]
+    lines += [f"  {entry.words[1]:<{width}}  {entry.help}" for entry in below]
+    return [*lines, "", MORE]
+
+
 def unknown_command(words: Sequence[str]) -> str | None:
     """What is wrong with the first words of a command line, if they name no command."""
     if not words or words[0].startswith("-"):
@@ -160,5 +169,5 @@ def build() -> "App":
     for entry in entries():
         *above, name = entry.words
         place = groups[above[0]] if above else app
-        place.command(f"interlock.cli.{entry.target}", name=name, help=entry.help)
+        place.command(f"interlock.cli.{entry.target}", name=name)  # its own docstring is its help
     return app

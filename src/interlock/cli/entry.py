@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from interlock.cli import edge
-from interlock.cli.commands import GROUPS, build, overview, unknown_command
+from interlock.cli.commands import GROUPS, build, group_page, overview, unknown_command
 from interlock.model import InterlockError, UserError
 
 _HELP = ("--help", "-h", "help")
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if not words or words[0] in _HELP:
         print("\n".join(overview()))
+        return edge.OK
+    if words[0] in GROUPS and (len(words) == 1 or words[1] in _HELP):
+        print("\n".join(group_page(words[0])))
         return edge.OK
     as_json = "--json" in words
     wrong = unknown_command(words)

@@ -180,11 +180,13 @@ async def _get_ready(start: Start, control: Control, crew: Crew) -> dict[str, An
     try:
         facts = await facts_of(control.database)
         joined = await _workers_joined(control, crew)
-        notes += await _tool_notes(waking)
+        late = await _tool_notes(waking)
     except BaseException:
         waking.cancel()
         raise
     status = await control.status()
+    down = tuple(f"tool server {tool['server']}:" for tool in status["tools"] if tool["state"] != "ready")
+    notes += [note for note in late if not note.startswith(down)]  # the list of tools says it already
     if joined < start.workers:
         notes.append(f"{start.workers - joined} of {start.workers} workers are not ready yet")
     if facts.vector is None:

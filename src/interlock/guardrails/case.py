@@ -58,10 +58,14 @@ class Staged:
     Attributes:
         effect: files and diff; shape as the workspace server's `preview`.
         state_sha256: the state of what it touches, as it is now.
+        after_sha256: the state that it would leave.
+        touched: the paths that both states are about.
     """
 
     effect: dict[str, Any]
     state_sha256: str
+    after_sha256: str | None
+    touched: tuple[str, ...]
 
     @property
     def files(self) -> int:

@@ -33,10 +33,19 @@ class Checkpoint:
         if not case.contract.snapshot or case.definition.internal:
             return case
         seen = await self.snapshots.preview(case.ref, case.call.args)
-        return replace(case, staged=Staged(dict(seen["effect"]), str(seen["state_sha256"])))
+        staged = Staged(
+            effect=dict(seen["effect"]),
+            state_sha256=str(seen["state_sha256"]),
+            after_sha256=seen.get("state_sha256_after"),
+            touched=tuple(seen.get("touched", ())),
+        )
+        return replace(case, staged=staged)
 
     async def capture(self, case: Case) -> dict[str, Any] | None:
-        """Keep the state of what the call touches; shape `{server, paths, entries, state_sha256}`."""
+        """Keep the state of what the call touches, and the hash of the state that it would leave.
+
+        Shape `{server, paths, entries, state_sha256, expected_sha256, expected_effect}`.
+        """
         if not case.contract.snapshot:
             return None
         paths = touched(case)
@@ -47,6 +56,8 @@ class Checkpoint:
             "paths": paths,
             "entries": entries,
             "state_sha256": taken["state_sha256"],
+            "expected_sha256": case.staged.after_sha256 if case.staged else None,
+            "expected_effect": case.staged.effect if case.staged else None,
         }
 
     async def measure(self, case: Case, before: dict[str, Any], reported: dict[str, Any] | None) -> dict[str, Any]:
@@ -90,11 +101,11 @@ class Checkpoint:
 
 
 def touched(case: Case) -> list[str]:
-    """Paths that a call names, and those that its preview names."""
+    """Paths that a call touches: those of its preview, else those that it names."""
+    if case.staged is not None and case.staged.touched:
+        return list(case.staged.touched)
     found: set[str] = set()
     for name in case.contract.paths:
         value = case.call.args.get(name)
         found.update(value if isinstance(value, list) else [value] if isinstance(value, str) else [])
-    if case.staged is not None:
-        found.update(case.staged.effect.get("touched", []))
     return sorted(found)

@@ -97,9 +97,24 @@ class Executor:
         case = await self._adopt(case)
         if self._repeatable(case):
             return await self.run(case)
-        if case.call.before is not None and await self._untouched(case):
+        if case.call.before is None:
+            return await self._settle_doubt(case, "a worker died during the call")
+        return await self._look_at_state(case, case.call.before)
+
+    async def _look_at_state(self, case: Case, before: dict[str, Any]) -> ActOutcome:
+        """What the call was to change is as before: it did nothing, and runs now. As expected after: it is done."""
+        why = "a worker died during the call"
+        try:
+            now = await self.checkpoint.state(before["server"], before["paths"])
+        except Unavailable as error:
+            return await self._settle_doubt(case, f"{why}, and its server does not answer: {error.message}")
+        if now == before["state_sha256"]:
             return await self.run(case)
-        return await self._settle_doubt(case, "a worker died during the call")
+        if now != before.get("expected_sha256"):
+            return await self._settle_doubt(case, f"{why}, and what is there now is neither the old nor the new state")
+        effect = await self.checkpoint.measure(case, before, {"effect": before.get("expected_effect")})
+        text = "Done: a worker died before the answer, and the state is exactly what this call leaves."
+        return await self._commit(case, Outcome(CallState.DONE, ToolResult(True, text), "ok", effect))
 
     async def _adopt(self, case: Case) -> Case:
         call = replace(case.call, epoch=case.subject.lease.epoch)
@@ -111,15 +126,6 @@ class Executor:
             )
         action_class = call.action_class or case.action_class
         return replace(case, call=call, action_class=action_class)
-
-    async def _untouched(self, case: Case) -> bool:
-        """Whether everything that the call was to change is still as it was before: then it did nothing."""
-        before = case.call.before or {}
-        try:
-            now = await self.checkpoint.state(before["server"], before["paths"])
-        except Unavailable:
-            return False
-        return bool(now == before["state_sha256"])
 
     async def _settle_doubt(self, case: Case, why: str) -> ActOutcome:
         """Ask the declared check whether the call took effect; without an answer a person must find out."""

@@ -8,7 +8,7 @@ from interlock.cli.words import clean, count, one_line
 
 def status_page(status: dict[str, Any], url: str, paint: Paint) -> list[str]:
     """One screen: healthy or not and why, then what there is."""
-    healthy = paint("healthy", "green") if status.get("healthy") else paint("needs a look", "yellow")
+    healthy = paint("is healthy", "green") if status.get("healthy") else paint("needs a look", "yellow")
     states = status.get("tasks") or {}
     tasks = ", ".join(f"{number} {state}" for state, number in sorted(states.items()) if number)
     workers = status.get("workers") or []
@@ -23,7 +23,7 @@ def status_page(status: dict[str, Any], url: str, paint: Paint) -> list[str]:
         ("halted", ", ".join(clean(halt["scope"]) for halt in status.get("halts") or [])),
         ("config", str(status.get("config_sha256") or "")[:12]),
     ]
-    lines = [f"interlock is {healthy}", *fields(pairs, paint)]
+    lines = [f"interlock {healthy}", *fields(pairs, paint)]
     lines += [f"  {paint('!', 'yellow')} {one_line(warning, 300)}" for warning in status.get("warnings") or []]
     if pending:
         lines += ["next: interlock approvals list"]

@@ -160,7 +160,11 @@ def event_line(event: dict[str, Any], paint: Paint) -> str:
         return f"{paint.state(event['state'])}: {one_line(event.get('state_reason') or '', 160)}"
     detail = event.get("detail") or {}
     subject = event.get("subject") or {}
-    words = [str(detail[name]) for name in ("tool", "model", "from", "to", "decision", "outcome", "reason") if detail.get(name)]
+    words = [
+        str(detail[name])
+        for name in ("tool", "model", "from", "to", "decision", "outcome", "reason")
+        if detail.get(name)
+    ]
     number = f"#{subject['call_no']} " if subject.get("call_no") is not None else ""
     told = number + one_line(" ".join(words), 160)
     actor = paint(clean(event.get("actor") or ""), "dim")
