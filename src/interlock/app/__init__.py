@@ -6,7 +6,7 @@ from interlock.app.control import Control
 from interlock.app.examine import ServerFinding, examine_database, examine_tools
 from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
-from interlock.app.foundation import Foundation, erase_embedded, foundation, prepare
+from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from interlock.app.control import Control
 from interlock.app.fleet import Fleet
-from interlock.app.foundation import Foundation, foundation
+from interlock.app.ground import Foundation, foundation
 from interlock.config import Project, Settings, SystemClock, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Thinker
 from interlock.inference import Models

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from interlock.app.build import toolbox_of
-from interlock.app.foundation import foundation
+from interlock.app.ground import foundation
 from interlock.app.house import DatabaseFacts, facts_of
 from interlock.config import Project, Settings
 from interlock.model import ServerHealth

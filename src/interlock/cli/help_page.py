@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
 _MAX_NAME = 30
-_NOTHING = frozenset({"", "False", "[]", "None"})
+_NOTHING = frozenset({"", '""', "False", "[]", "None"})
 
 
 class HelpPage:

@@ -114,9 +114,10 @@ class Gate:
                 raise ToolRefused("; ".join(case.reasons))
             if case.action_class is not ActionClass.READ:
                 case = await self._checkpoint.stage(case)
-        except (ToolRefused, UserError) as error:
+            case = await self._check_allowances(case)
+        except (ToolRefused, UserError, Exhausted) as error:
             return Denied(await self._deny(case, error.message))
-        return await self._agree_and_run(await self._check_allowances(case))
+        return await self._agree_and_run(case)
 
     async def _validate(self, case: Case) -> None:
         validate.check_grant(case)

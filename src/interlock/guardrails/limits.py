@@ -3,19 +3,19 @@
 import datetime
 
 from interlock.guardrails.case import Case, Subject
-from interlock.model import ActionClass, TaskKind
+from interlock.model import ActionClass, Exhausted, TaskKind
 from interlock.store import Claim, Transaction, allowance_rows
-
-WORKSPACE_HAS_SNAPSHOTS = "workspace"
 
 
 def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
     """What the call will use of the task's allowances."""
+    if case.subject.task.kind is TaskKind.UNDO:
+        return []  # going back is never stopped half way by a limit
     limits = case.subject.agent.limits
     scope = f"task:{case.call.task_id}"
     minute = at.replace(second=0, microsecond=0)
     claims = [Claim(scope, "calls", 1, limits.calls_per_minute, minute)]
-    if case.action_class is ActionClass.READ or case.subject.task.kind is TaskKind.UNDO:
+    if case.action_class is ActionClass.READ:
         return claims
     if case.staged is not None:
         claims.append(Claim(scope, "files", case.staged.files, limits.files))
@@ -25,7 +25,11 @@ def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
 
 
 async def over(tx: Transaction, case: Case) -> str | None:
-    """Say which allowance the call would pass, or None; reserves nothing."""
+    """Say which allowance the call would pass, so that a person decides; or None. Reserves nothing.
+
+    Raises:
+        Exhausted: it is the number of calls in a minute: no question for a person, only a matter of time.
+    """
     at = tx.clock.now()
     for claim in claims_of(case, at):
         rows = await allowance_rows.of_scope(tx, claim.scope)
@@ -35,6 +39,9 @@ async def over(tx: Transaction, case: Case) -> str | None:
             if row["resource"] == claim.resource and row["window_at"] == claim.window_at
         )
         if taken + claim.amount > claim.cap:
+            if claim.resource == "calls":
+                wait_s = 60 - at.second
+                raise Exhausted(f"the agent may make {claim.cap:g} calls a minute; the next one in {wait_s} s")
             return _sentence(claim, taken)
     return await _over_services(tx, case)
 
@@ -50,8 +57,6 @@ async def _over_services(tx: Transaction, case: Case) -> str | None:
 
 
 def _sentence(claim: Claim, taken: float) -> str:
-    if claim.resource == "calls":
-        return f"the task has made {taken:g} calls in this minute; the limit of the agent is {claim.cap:g}"
     return (
         f"it would change {claim.amount:g} {claim.resource} after {taken:g} before; "
         f"the limit of the agent is {claim.cap:g}"

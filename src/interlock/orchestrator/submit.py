@@ -79,7 +79,9 @@ def _check(request: TaskRequest) -> None:
         raise UserError("dedupe_key: expected 1 to 200 characters")
 
 
-async def _admit(tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str) -> Submitted:
+async def _admit(
+    tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str, retry_of: str | None = None
+) -> Submitted:
     now = tx.clock.now()
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
     state = first_state(delay_s)
@@ -87,7 +89,7 @@ async def _admit(tx: Transaction, project: Project, request: TaskRequest, limits
         f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
     )
     key = dedupe_key_of(request)
-    new = NewTask(new_id(), request, key, limits, project.sha256, by, state, reason)
+    new = NewTask(new_id(), request, key, limits, project.sha256, by, state, reason, retry_of)
     if not await task_rows.insert(tx, new):
         existing = await task_rows.find_by_dedupe_key(tx, key)
         if existing is None:
@@ -162,4 +164,4 @@ async def submit_again(database: Database, project: Project, task_id: str, by: s
         raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
     request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority)
     async with database.transaction() as tx:
-        return await _admit(tx, project, request, limits_of(agent, None), by)
+        return await _admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)

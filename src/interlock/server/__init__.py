@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interlock.server.application import OPEN_PATHS, create_app
-    from interlock.server.serving import serve
+    from interlock.server.serving import listen, serve
 
-__all__ = ["OPEN_PATHS", "create_app", "serve"]
+__all__ = ["OPEN_PATHS", "create_app", "listen", "serve"]
 
 if not TYPE_CHECKING:
 

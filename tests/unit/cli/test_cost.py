@@ -1,0 +1,64 @@
+"""What starting costs, in CPU-seconds of a child process, and what is not loaded for it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("dbos", "sqlalchemy", "pydantic_ai", "pydantic", "psycopg", "fastapi", "uvicorn", "mcp", "yaml")
+TRIES = 3
+
+
+def cpu_s(*arguments: str) -> float:
+    """The least that one of a few runs takes."""
+    return min(_cpu_once_s(arguments) for _ in range(TRIES))
+
+
+def _cpu_once_s(arguments: tuple[str, ...]) -> float:
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_help_is_cheap() -> None:
+    assert cpu_s("-m", "interlock", "--help") < 0.5
+    assert cpu_s("-m", "interlock", "tasks", "--help") < 0.5
+    assert cpu_s("-m", "interlock", "up", "--help") < 0.6
+
+
+def test_importing_interlock_is_cheap() -> None:
+    assert cpu_s("-c", "import interlock") < 0.15
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["--help"], 0),
+        (["version"], 0),
+        (["tasks", "list"], 5),
+        (["submit", "hello", "--agent", "a"], 5),
+        (["approve", "12345678", "--yes"], 5),
+        (["status", "--json"], 5),
+        (["down"], 0),
+        (["up", "--help"], 0),
+    ],
+)
+def test_a_command_that_talks_to_a_server_loads_nothing_of_it(words: list[str], status: int, tmp_path: str) -> None:
+    code = (
+        "import sys\n"
+        "from interlock.cli import main\n"
+        f"status = main({words!r})\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        f"sys.exit(repr((status, loaded)) if loaded or status != {status} else 0)\n"
+    )
+    env = {
+        **os.environ,
+        "INTERLOCK_HOME": str(tmp_path),
+        "INTERLOCK_URL": "http://127.0.0.1:9",
+        "INTERLOCK_TOKEN": "a-token-that-nobody-knows",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
