@@ -19,8 +19,12 @@ def clean(text: str) -> str:
 
 def one_line(text: Any, limit: int = 100) -> str:
     """A text on one line, at most `limit` characters of it."""
-    whole = " ".join(clean(str(text)).split())
-    return whole if len(whole) <= limit else f"{whole[: limit - 1]}…"
+    return cut(" ".join(clean(str(text)).split()), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters of a text; one that was cut ends in an ellipsis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def block(text: str, indent: int, max_lines: int = 40) -> list[str]:
@@ -33,8 +37,13 @@ def block(text: str, indent: int, max_lines: int = 40) -> list[str]:
 
 
 def compact(value: Any, limit: int = 100) -> str:
-    """A JSON value on one line, at most `limit` characters of it."""
-    return one_line(json.dumps(value, ensure_ascii=False), limit)
+    """A JSON value on one line, every character of it visible, at most `limit` of them."""
+    return cut(clean(json.dumps(value, ensure_ascii=False)), limit)
+
+
+def exact(text: str, limit: int = 400) -> str:
+    """A name such as a path on one line, with its own spaces and with line breaks spelt out."""
+    return cut(clean(text).replace("\n", "\\n").replace("\t", "\\t"), limit)
 
 
 def moment(text: str | None) -> str:

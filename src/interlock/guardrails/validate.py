@@ -1,12 +1,15 @@
 """Stage 1: is this a tool that the agent may see, is it the one that was accepted, and do the arguments fit it?"""
 
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interlock.guardrails.case import Case
-from interlock.model import Conflict, TaskKind, ToolDefinition, ToolRefused, UserError, canonical_sha256
+from interlock.model import Conflict, TaskKind, ToolDefinition, ToolRefused, UserError, canonical_json, canonical_sha256
 
-MAX_ARGS_CHARS = 1_000_000
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+MAX_ARGS_BYTES = 16_000_000
 _MAX_REF_DEPTH = 64
 
 
@@ -53,6 +56,8 @@ def check_args(case: Case) -> None:
     args = case.call.args
     if canonical_sha256(args) != case.call.args_sha256:
         raise Conflict(f"the arguments of call {case.call.call_no} are not the recorded ones")
+    if len(canonical_json(args)) > MAX_ARGS_BYTES and not case.definition.internal:
+        raise UserError(f"{case.ref}: the arguments are larger than {MAX_ARGS_BYTES:,} bytes")
     schema = case.definition.input_schema
     _check_refs(schema, 0)
     try:
@@ -62,7 +67,14 @@ def check_args(case: Case) -> None:
     problem = next(iter(Draft202012Validator(schema).iter_errors(args)), None)
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path) or "the arguments"
-        raise UserError(f"{case.ref}: {where}: {problem.message[:300]}", hint=f"interlock tools show {case.ref}")
+        raise UserError(f"{case.ref}: {where}: {_misfit(problem)}", hint=f"interlock tools show {case.ref}")
+
+
+def _misfit(problem: "ValidationError") -> str:
+    """What does not fit, without the value itself: it may be a secret, and this sentence is recorded."""
+    if problem.validator in ("required", "additionalProperties", "dependentRequired"):
+        return problem.message[:300]
+    return f"expected {problem.validator} {problem.validator_value}"[:300]
 
 
 def _check_refs(schema: Any, depth: int) -> None:

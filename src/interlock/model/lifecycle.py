@@ -79,9 +79,14 @@ class RunFailed:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A person must look: a call in doubt, a limit reached."""
+    """A person must look: a call in doubt, a limit reached.
+
+    Attributes:
+        doubtful_call: the call in doubt, if it is that.
+    """
 
     reason: str
+    doubtful_call: str | None = None
 
 
 class StopCause(StrEnum):
@@ -221,7 +226,7 @@ def _parked(life: Life, event: Event) -> Step:
     if life.cancel_requested:
         return _finish(life, S.CANCELLED, life.reason)
     if event.open_approvals == 0:
-        return _next_segment(life, S.QUEUED, "its approvals were decided while it ran; it goes on")
+        return _next_segment(life, S.QUEUED, "a person decided while it ran; it goes on")
     calls = "1 call waits" if event.open_approvals == 1 else f"{event.open_approvals} calls wait"
     return _go(life, S.WAITING_APPROVAL, f"{calls} for a person: interlock approvals list")
 

@@ -1,5 +1,7 @@
 """The one door for events: lock the task, ask the lifecycle, carry its commands out, all in one transaction."""
 
+from dataclasses import replace
+
 from interlock.audit import record
 from interlock.guardrails import doubt
 from interlock.memory import note_of_failure
@@ -21,7 +23,7 @@ from interlock.model import (
     TaskState,
     advance,
 )
-from interlock.observability import count_task
+from interlock.observability import count_task, redact
 from interlock.store import Segment, Transaction, approval_rows, call_rows, dispatch_rows, run_rows, task_rows
 
 BACKSTOP_S = 30.0
@@ -39,6 +41,7 @@ async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "syst
     life, commands = advance(before, event)
     if life == before:
         return life
+    life = replace(life, reason=redact(life.reason))
     await task_rows.keep_life(tx, task_id, life)
     for command in commands:
         await _carry_out(tx, task, command)

@@ -38,7 +38,7 @@ from interlock.model import (
 )
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.verify import failed_check
-from interlock.store import Database, call_rows, catalog_rows, run_rows, task_rows
+from interlock.store import Database, Transaction, call_rows, catalog_rows, run_rows, task_rows
 
 log = logging.getLogger("interlock.worker")
 RELEASE_TRIES = 30
@@ -83,7 +83,8 @@ class Segments:
         try:
             event = await self._watch(active, task)
         finally:
-            self.active.pop(task_id, None)
+            if self.active.get(task_id) is active:  # a later segment of the same task may be here by now
+                del self.active[task_id]
         if event is None:
             return {"status": "fenced"}
         fault_point("segment.ending")
@@ -152,7 +153,8 @@ class Segments:
             try:
                 async with self.database.transaction(lease) as tx:
                     await task_rows.add_worked(tx, lease.task_id, worked_s)
-                    life = await handle(tx, lease.task_id, event, f"worker:{self.executor_id}")
+                    present = await self._as_of_now(tx, lease, event)
+                    life = await handle(tx, lease.task_id, present, f"worker:{self.executor_id}")
                 return {"status": str(life.state)}
             except (Fenced, Conflict) as error:
                 return {"status": f"fenced: {error.message}"}
@@ -160,6 +162,18 @@ class Segments:
                 log.warning("segment.end_delayed task=%s error=%s", lease.task_id, error.message)
                 await asyncio.sleep(RELEASE_EVERY_S)
         return {"status": "lost: the database stayed away; another worker takes over"}
+
+    async def _as_of_now(self, tx: Transaction, lease: Lease, event: Event) -> Event:
+        """What the segment waits for, looked up under the task's lock: a person may have answered while it ended.
+
+        Decisions lock the task first as well, so none can fall between this look and the new state.
+        """
+        if isinstance(event, Parked):
+            return Parked(await call_rows.open_approvals(tx, lease.task_id))
+        if isinstance(event, Blocked) and event.doubtful_call is not None:
+            call = await call_rows.get(tx, event.doubtful_call)
+            return event if call.state is CallState.IN_DOUBT else Parked(0)
+        return event
 
     # ---- the work itself -----------------------------------------------------------------------
 
@@ -180,7 +194,8 @@ class Segments:
                 async with self.database.transaction() as tx:
                     return Parked(await call_rows.open_approvals(tx, task.id))
             case agent.Doubtful(call):
-                return Blocked(f"{call.reason}; a person finds out: interlock calls resolve {call.call_id}")
+                why = f"{call.reason}; a person finds out: interlock calls resolve {call.call_id}"
+                return Blocked(why, doubtful_call=call.call_id)
             case agent.TurnsUsedUp(max_turns):
                 return Blocked(f"the run used up its {max_turns} turns without a result")
 

@@ -113,13 +113,14 @@ class Worker:
             return await executor_rows.beat(tx, self.segments.executor_id)
 
     async def _stop_unwanted(self) -> None:
-        if not self.segments.active:
+        in_hand = dict(self.segments.active)  # those that begin during the query are not in its answer
+        if not in_hand:
             return
         async with self.database.transaction() as tx:
             wanted = await task_rows.stop_signals(tx, self.segments.executor_id)
-        for task_id, active in list(self.segments.active.items()):
+        for task_id, active in in_hand.items():
             epoch, cancelled = wanted.get(task_id, (None, False))
-            if epoch is not None and epoch != active.lease.epoch:
+            if epoch != active.lease.epoch:
                 active.fenced = True
                 active.work.cancel("another worker has the run")
             elif cancelled and active.cause is None:

@@ -69,7 +69,13 @@ async def set_state(tx: Transaction, approval: Approval) -> None:
     """Store state and decision."""
     await tx.run(
         "update approval set state = %s, decided_by = %s, decided_at = %s, reason = %s where id = %s",
-        [approval.state, approval.decided_by, approval.decided_at, approval.reason[:2000], approval.id],
+        [
+            approval.state,
+            approval.decided_by,
+            approval.decided_at,
+            tx.sealer.seal(approval.reason[:2000]),
+            approval.id,
+        ],
     )
 
 
@@ -102,5 +108,5 @@ def _approval(tx: Transaction, row: Row) -> Approval:
         expires_at=row["expires_at"],
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
-        reason=row["reason"],
+        reason=tx.sealer.open(row["reason"]) or "",
     )

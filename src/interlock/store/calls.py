@@ -96,7 +96,7 @@ async def keep(tx: Transaction, call: Call) -> None:
             "before": None if call.before is None else seal(call.before),
             "effect": None if call.effect is None else seal(call.effect),
             "undo": call.undo,
-            "undo_note": call.undo_note[:2000],
+            "undo_note": seal(call.undo_note[:2000]) if call.undo_note else None,
             "started_at": call.started_at,
             "ended_at": call.ended_at,
         },
@@ -143,7 +143,7 @@ def _call(tx: Transaction, row: Row) -> Call:
         before=opened(row["before"]),
         effect=opened(row["effect"]),
         undo=UndoState(row["undo"]),
-        undo_note=row["undo_note"],
+        undo_note=opened(row["undo_note"]) or "",
     )
 
 

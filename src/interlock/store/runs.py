@@ -27,7 +27,7 @@ async def open_run(tx: Transaction, task_id: str, run_no: int, *, clean: bool, n
     """Begin a run; one that is not clean inherits the history of the run before."""
     await tx.run(
         "insert into run (task_id, run_no, clean, note, started_at) values (%s, %s, %s, %s, %s)",
-        [task_id, run_no, clean, note[:2000], tx.clock.now()],
+        [task_id, run_no, clean, tx.sealer.seal(note[:2000]), tx.clock.now()],
     )
 
 
@@ -41,7 +41,8 @@ async def close_run(tx: Transaction, task_id: str, run_no: int, outcome: str) ->
 
 async def runs(tx: Transaction, task_id: str) -> list[Row]:
     """All runs of a task, in order."""
-    return await tx.rows("select * from run where task_id = %s order by run_no", [task_id])
+    rows = await tx.rows("select * from run where task_id = %s order by run_no", [task_id])
+    return [{**row, "note": tx.sealer.open(row["note"])} for row in rows]
 
 
 async def append(tx: Transaction, task_id: str, run_no: int, turn: Turn) -> int:

@@ -23,6 +23,7 @@ from interlock.store.database import Row, Transaction
 
 QUEUE_EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PRIORITY_SLACK_S = 300
+REASON_CHARS = 2000
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ async def insert(tx: Transaction, new: NewTask) -> bool:
             "request": tx.sealer.seal(body),
             "request_sha256": canonical_sha256(body),
             "state": new.state,
-            "reason": new.reason,
+            "reason": tx.sealer.seal(new.reason),
             "priority": request.priority,
             "deadline": virtual_deadline(request.priority, starts_at),
             "dedupe_key": new.dedupe_key,
@@ -96,7 +97,7 @@ async def find_by_dedupe_key(tx: Transaction, key: str) -> Task | None:
         " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')",
         [key],
     )
-    return None if row is None else _task(row)
+    return None if row is None else _task(tx, row)
 
 
 async def get(tx: Transaction, task_id: str, *, lock: bool = False) -> Task:
@@ -111,7 +112,7 @@ async def get(tx: Transaction, task_id: str, *, lock: bool = False) -> Task:
         row = await tx.row("select * from task where id = %s", [task_id])
     if row is None:
         raise NotFound(f"there is no task {task_id}")
-    return _task(row)
+    return _task(tx, row)
 
 
 async def resolve_id(tx: Transaction, table: str, text: str) -> str:
@@ -165,7 +166,7 @@ async def listing(tx: Transaction, page: Page) -> list[Task]:
         " and (%(before)s::uuid is null or id < %(before)s::uuid) order by id desc limit %(limit)s",
         {"state": page.state, "agent": page.agent, "before": page.before, "limit": page.limit},
     )
-    return [_task(row) for row in rows]
+    return [_task(tx, row) for row in rows]
 
 
 async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
@@ -200,7 +201,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
         {
             "id": task_id,
             "state": life.state,
-            "reason": life.reason[:2000],
+            "reason": tx.sealer.seal(life.reason[:REASON_CHARS]),
             "run_no": life.run_no,
             "segment_no": life.segment_no,
             "crashes": life.crashes,
@@ -264,11 +265,11 @@ def life_of(task: Task) -> Life:
     )
 
 
-def _task(row: Row) -> Task:
+def _task(tx: Transaction, row: Row) -> Task:
     plain = {
         name: row[name]
         for name in (
-            "agent", "state_reason", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
+            "agent", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
             "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
             "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline",
         )
@@ -277,6 +278,7 @@ def _task(row: Row) -> Task:
         id=str(row["id"]),
         kind=TaskKind(row["kind"]),
         state=TaskState(row["state"]),
+        state_reason=str(tx.sealer.open(row["state_reason"])),
         limits=TaskLimits(**row["limits"]),
         retry_of=None if row["retry_of"] is None else str(uuid.UUID(str(row["retry_of"]))),
         **plain,

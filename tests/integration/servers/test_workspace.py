@@ -46,7 +46,7 @@ async def test_the_tools_are_listed_in_both_eras_of_the_protocol(tmp_path: Path,
     async with served(tmp_path, mode=mode) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     internal = {name for name, tool in tools.items() if (tool.meta or {}).get("interlock/internal") is True}
-    assert internal == {"preview", "capture", "restore"}
+    assert internal == {"preview", "capture", "content", "restore"}
     assert set(tools) - internal == {"list", "read", "search", "write", "edit", "move", "delete"}
     assert all(tool.annotations is not None and tool.annotations.open_world_hint is False for tool in tools.values())
     assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())

@@ -60,5 +60,7 @@ def test_a_command_that_talks_to_a_server_loads_nothing_of_it(words: list[str], 
         "INTERLOCK_URL": "http://127.0.0.1:9",
         "INTERLOCK_TOKEN": "a-token-that-nobody-knows",
     }
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -63,3 +63,9 @@ def test_long_texts_say_that_they_are_cut() -> None:
 
 def test_counting() -> None:
     assert [words.count(n, "task") for n in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+
+
+def test_arguments_and_names_are_shown_exactly() -> None:
+    assert words.compact({"a": "two  spaces\nand a line"}) == '{"a": "two  spaces\\nand a line"}'
+    assert words.exact("two  spaces\n.md") == "two  spaces\\n.md"
+    assert words.compact("x" * 50, 10) == '"' + "x" * 8 + "…"

@@ -211,7 +211,7 @@ def test_every_definition_is_strict_and_described() -> None:
         assert all(field.get("description") for field in schema["properties"].values())
         assert set(tool["annotations"]) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
     internal = {name for name, tool in TOOLS.items() if tool.get("_meta") == {"interlock/internal": True}}
-    assert internal == {"preview", "capture", "restore"}
+    assert internal == {"preview", "capture", "content", "restore"}
     check_arguments("restore", {"paths": ["a"], "entries": [{"path": "a", "kind": "missing"}]})
 
 

@@ -1,5 +1,6 @@
 """Restoring: never over what others changed, never from damaged entries, never into `.git`."""
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from interlock.config import ManualClock
 from interlock.model import Conflict
 from interlock.servers.workspace import snapshot
-from interlock.servers.workspace.apply import apply_step
+from interlock.servers.workspace.apply import Disk
 from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES
 from interlock.servers.workspace.operations import CallNotes, Workspace
@@ -152,6 +153,30 @@ def test_too_much_to_capture_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch
     assert len(list((bench.folder / "many").iterdir())) == 50
 
 
+def test_large_content_is_fetched_in_pieces(bench: Any) -> None:
+    large = bytes(range(256)) * 10_000
+    (bench.folder / "d").mkdir()
+    (bench.folder / "d" / "large").write_bytes(large)
+    (bench.folder / "d" / "small").write_bytes(b"small")
+    captured = bench.good("capture", paths=["d"], content=True, max_inline_bytes=1000)
+    assert captured["pending"] == ["d/large"]
+    assert [entry.get("content") for entry in captured["entries"]] == [None, None, "c21hbGw="]
+    fetched = b""
+    offset: int | None = 0
+    while offset is not None:
+        part = bench.good("content", path="d/large", offset_bytes=offset)
+        fetched, offset = fetched + base64.b64decode(part["content"]), part["next_offset_bytes"]
+    assert fetched == large
+    bench.good("delete", paths=["d"], recursive=True)
+    assert "no content" in bench.bad("restore", paths=["d"], entries=captured["entries"])
+    assert not (bench.folder / "d").exists()
+    captured["entries"][1]["content"] = base64.b64encode(fetched).decode()
+    assert bench.good("restore", paths=["d"], entries=captured["entries"])["restored"]
+    (bench.folder / "link").symlink_to("d/large")
+    assert "symbolic link" in bench.bad("content", path="link")
+    assert "does not exist" in bench.bad("content", path="nope")
+
+
 def test_a_name_that_is_no_text_is_not_lost(bench: Any) -> None:
     (bench.folder / "bytes" / os.fsdecode(b"\xff")).mkdir(parents=True)
     assert "UTF-8" in bench.bad("capture", paths=["bytes"])
@@ -165,12 +190,12 @@ def test_a_plan_that_is_overtaken_stops_and_clobbers_nothing(bench: Any) -> None
     edit = plan_edit(bench.root, {"path": "f.txt", "old": "one", "new": "two"})
     file.write_text("theirs\n")
     with pytest.raises(Conflict):
-        apply_step(bench.root, edit.steps[0])
+        Disk(bench.root).apply(edit.steps[0])
     assert file.read_text() == "theirs\n"
     create = plan_write(bench.root, {"path": "new.txt", "content": "mine"})
     (bench.folder / "new.txt").write_text("theirs")
     with pytest.raises(FileExistsError):
-        apply_step(bench.root, create.steps[0])
+        Disk(bench.root).apply(create.steps[0])
     assert (bench.folder / "new.txt").read_text() == "theirs"
     assert sorted(path.name for path in bench.folder.iterdir()) == ["d", "f.txt", "new.txt"]
 

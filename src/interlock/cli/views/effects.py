@@ -3,7 +3,7 @@
 from typing import Any
 
 from interlock.cli.output import Paint
-from interlock.cli.words import block, clean, compact, count, one_line, size
+from interlock.cli.words import block, clean, compact, count, exact, size
 
 MAX_DIFF_LINES = 200
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -27,9 +27,9 @@ def changed_files(effect: dict[str, Any] | None) -> list[str]:
     for entry in (effect or {}).get("files") or []:
         before, after = int(entry.get("bytes_before") or 0), int(entry.get("bytes_after") or 0)
         sizes = f"{size(before)} -> {size(after)}" if before and after else size(before or after)
-        source = f" from {entry['from']}" if entry.get("from") else ""
+        source = f" from {exact(str(entry['from']))}" if entry.get("from") else ""
         kind = "" if entry.get("kind") == "file" else f", {entry.get('kind')}"
-        found.append(one_line(f"{entry.get('change', '?'):<8}  {entry.get('path', '?')}{source}  ({sizes}{kind})", 400))
+        found.append(f"{entry.get('change', '?'):<8}  {exact(str(entry.get('path', '?')))}{source}  ({sizes}{kind})")
     return found
 
 

@@ -2,7 +2,7 @@
 
 A program of its own (`python -m interlock.servers.workspace --root DIR`) that speaks MCP over stdio. Models see
 `list`, `read`, `search`, `write`, `edit`, `move` and `delete`; the gate also uses the internal tools `preview`,
-`capture` and `restore`.
+`capture`, `content` and `restore`.
 
 Where to look: `paths` (what a path may be), `root` (how the disk is reached without ever leaving the root),
 `entries` and `snapshot` (the state of files as data), `plan` (a call as a list of steps), `apply` (the steps, done),

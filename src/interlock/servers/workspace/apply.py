@@ -1,4 +1,4 @@
-"""Doing the steps of a plan on the disk: each one durable before the next, none following a link.
+"""Doing the steps of a plan on the disk, never following a link; all is durable before the call is answered.
 
 A file is written beside its place under a name of our own, flushed, and renamed into place; what a crash leaves of
 that is swept away by the next change in the same folder.
@@ -8,11 +8,13 @@ import ctypes
 import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
 
-from interlock.model import Conflict
+from interlock.model import Conflict, UserError
 from interlock.servers.workspace.entries import Entry
-from interlock.servers.workspace.paths import is_temporary, named
+from interlock.servers.workspace.paths import Parts, is_temporary, named
 from interlock.servers.workspace.plan import (
     MakeFolder,
     PutFile,
@@ -30,60 +32,125 @@ RENAME_NOREPLACE = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def apply_step(root: Root, step: Step) -> None:
-    """Do one step.
+class Disk:
+    """Does steps on a root; use it as a context manager, whose end makes the changed folders durable."""
 
-    Raises:
-        Conflict: something else changed the path since the plan was made.
-        UserError: a link was put in the way since then.
-        OSError: the system refuses.
-    """
-    match step:
-        case MakeFolder():
-            _make_folder(root, step)
-        case PutFile():
-            _put_file(root, step)
-        case PutLink():
-            _put_link(root, step)
-        case Remove():
-            _remove(root, step)
-        case Rename():
-            _rename(root, step)
-        case SetFolder():
-            _set_folder(root, step)
-        case Touch():
-            with root.file(step.parts) as fd:
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._changed: set[Parts] = set()
+        self._swept: set[Parts] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for folder in sorted(self._changed):
+            # A folder that a later step removed or moved has nothing left to make durable.
+            with suppress(FileNotFoundError, NotADirectoryError, UserError), self._root.folder(folder) as fd:
+                os.fsync(fd)
+
+    def apply(self, step: Step) -> None:
+        """Do one step.
+
+        Raises:
+            Conflict: something else changed the path since the plan was made.
+            UserError: a link was put in the way since then.
+            OSError: the system refuses.
+        """
+        match step:
+            case MakeFolder():
+                self._make_folder(step)
+            case PutFile():
+                self._put_file(step)
+            case PutLink():
+                self._put_link(step)
+            case Remove():
+                self._remove(step)
+            case Rename():
+                self._rename(step)
+            case SetFolder():
+                self._set_folder(step)
+            case Touch():
+                with self._root.file(step.parts) as fd:
+                    _set_time(fd, step.mtime_ns)
+
+    @contextmanager
+    def _around(self, parts: Parts) -> Iterator[int]:
+        """The open folder in which a name is about to change."""
+        with self._root.folder(parts[:-1]) as parent:
+            self._changed.add(parts[:-1])
+            yield parent
+
+    def _make_folder(self, step: MakeFolder) -> None:
+        with self._around(step.parts) as parent:
+            os.mkdir(step.parts[-1], 0o700, dir_fd=parent)
+        self._changed.add(step.parts)
+        with self._root.folder(step.parts) as fd:
+            os.fchmod(fd, step.mode)
+
+    def _put_file(self, step: PutFile) -> None:
+        with self._around(step.parts) as parent:
+            self._sweep(parent, step.parts[:-1])
+            name = f".interlock-{secrets.token_hex(8)}.tmp"
+            fd = os.open(name, NEW_FILE_FLAGS, 0o600, dir_fd=parent)
+            try:
+                try_lock(fd)
+                _fill(fd, step)
+                if step.seen is None:
+                    rename_exclusively(parent, name, parent, step.parts[-1])
+                else:
+                    _require_as_seen(parent, step.seen)
+                    os.rename(name, step.parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=parent)
+                raise
+            finally:
+                os.close(fd)
+
+    def _put_link(self, step: PutLink) -> None:
+        name = step.parts[-1]
+        with self._around(step.parts) as parent:
+            os.symlink(step.target, name, dir_fd=parent)
+            if step.owner is not None:
+                with suppress(PermissionError):
+                    os.chown(name, *step.owner, dir_fd=parent, follow_symlinks=False)
+            if step.mtime_ns is not None:
+                os.utime(name, ns=(step.mtime_ns, step.mtime_ns), dir_fd=parent, follow_symlinks=False)
+
+    def _remove(self, step: Remove) -> None:
+        name = step.parts[-1]
+        with self._around(step.parts) as parent:
+            _require_as_seen(parent, step.seen)
+            if step.seen.kind == "dir":
+                with self._root.folder(step.parts) as fd:
+                    self._sweep(fd, step.parts)
+                os.rmdir(name, dir_fd=parent)
+            else:
+                os.unlink(name, dir_fd=parent)
+
+    def _rename(self, step: Rename) -> None:
+        with self._around(step.source) as source, self._around(step.target) as target:
+            rename_exclusively(source, step.source[-1], target, step.target[-1])
+
+    def _set_folder(self, step: SetFolder) -> None:
+        with self._root.folder(step.parts) as fd:
+            self._changed.add(step.parts)
+            _set_owner(fd, step.owner)
+            os.fchmod(fd, step.mode)
+            if step.mtime_ns is not None:
                 _set_time(fd, step.mtime_ns)
 
-
-def _make_folder(root: Root, step: MakeFolder) -> None:
-    with root.folder(step.parts[:-1]) as parent:
-        os.mkdir(step.parts[-1], 0o700, dir_fd=parent)
-        os.fsync(parent)
-    with root.folder(step.parts) as fd:
-        os.fchmod(fd, step.mode)
-
-
-def _put_file(root: Root, step: PutFile) -> None:
-    with root.folder(step.parts[:-1]) as parent:
-        _sweep(parent)
-        name = f".interlock-{secrets.token_hex(8)}.tmp"
-        fd = os.open(name, NEW_FILE_FLAGS, 0o600, dir_fd=parent)
-        try:
-            try_lock(fd)
-            _fill(fd, step)
-            if step.seen is None:
-                rename_exclusively(parent, name, parent, step.parts[-1])
-            else:
-                _require_as_seen(parent, step.seen)
-                os.rename(name, step.parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=parent)
-            raise
-        finally:
-            os.close(fd)
-        os.fsync(parent)
+    def _sweep(self, fd: int, folder: Parts) -> None:
+        """Remove half-written files that a crash left; one that is being written is locked and stays."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        with suppress(OSError):
+            for name in filter(is_temporary, os.listdir(fd)):
+                with open_file(fd, (name,)) as file:
+                    if try_lock(file):
+                        os.unlink(name, dir_fd=fd)
 
 
 def _fill(fd: int, step: PutFile) -> None:
@@ -95,46 +162,6 @@ def _fill(fd: int, step: PutFile) -> None:
     if step.mtime_ns is not None:
         _set_time(fd, step.mtime_ns)
     os.fsync(fd)
-
-
-def _put_link(root: Root, step: PutLink) -> None:
-    name = step.parts[-1]
-    with root.folder(step.parts[:-1]) as parent:
-        os.symlink(step.target, name, dir_fd=parent)
-        if step.owner is not None:
-            with suppress(PermissionError):
-                os.chown(name, *step.owner, dir_fd=parent, follow_symlinks=False)
-        if step.mtime_ns is not None:
-            os.utime(name, ns=(step.mtime_ns, step.mtime_ns), dir_fd=parent, follow_symlinks=False)
-        os.fsync(parent)
-
-
-def _remove(root: Root, step: Remove) -> None:
-    name = step.parts[-1]
-    with root.folder(step.parts[:-1]) as parent:
-        _require_as_seen(parent, step.seen)
-        if step.seen.kind == "dir":
-            with root.folder(step.parts) as fd:
-                _sweep(fd)
-            os.rmdir(name, dir_fd=parent)
-        else:
-            os.unlink(name, dir_fd=parent)
-        os.fsync(parent)
-
-
-def _rename(root: Root, step: Rename) -> None:
-    with root.folder(step.source[:-1]) as source, root.folder(step.target[:-1]) as target:
-        rename_exclusively(source, step.source[-1], target, step.target[-1])
-        os.fsync(target)
-        os.fsync(source)
-
-
-def _set_folder(root: Root, step: SetFolder) -> None:
-    with root.folder(step.parts) as fd:
-        _set_owner(fd, step.owner)
-        os.fchmod(fd, step.mode)
-        if step.mtime_ns is not None:
-            _set_time(fd, step.mtime_ns)
 
 
 def rename_exclusively(source: int, old: str, target: int, new: str) -> None:
@@ -165,16 +192,6 @@ def _require_as_seen(parent: int, seen: Entry) -> None:
     same_time = seen.kind == "dir" or (seen.mtime_ns == info.st_mtime_ns)
     if kind_of(info) != seen.kind or not same_time:
         raise Conflict(f"{named(seen.parts)} was changed by something else meanwhile; look again.")
-
-
-def _sweep(folder: int) -> None:
-    """Remove half-written files that a crash left; one that is being written is locked and stays."""
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            if is_temporary(name):
-                with open_file(folder, (name,)) as fd:
-                    if try_lock(fd):
-                        os.unlink(name, dir_fd=folder)
 
 
 def _set_owner(fd: int, owner: tuple[int, int] | None) -> None:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlock.model import InterlockError, UserError
-from interlock.servers.workspace.apply import apply_step
+from interlock.servers.workspace.apply import Disk
 from interlock.servers.workspace.arguments import check_arguments
 from interlock.servers.workspace.effect import effect_between
 from interlock.servers.workspace.entries import Entry, State, state_sha256
 from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES, SNAPSHOT_ENTRIES
-from interlock.servers.workspace.paths import parse_path
+from interlock.servers.workspace.paths import is_temporary, parse_path, quoted, show
 from interlock.servers.workspace.plan import PLANNERS, Plan, shown
-from interlock.servers.workspace.reading import list_folder, read_file
+from interlock.servers.workspace.reading import list_folder, read_bytes, read_file
 from interlock.servers.workspace.restoring import check_entries, plan_restore
 from interlock.servers.workspace.root import Root, sentence
 from interlock.servers.workspace.search import search
@@ -23,6 +23,7 @@ READERS: Mapping[str, Callable[[Root, Mapping[str, Any]], tuple[str, dict[str, A
     "list": list_folder,
     "read": read_file,
     "search": search,
+    "content": read_bytes,
 }
 CONFLICT = "The files are not as expected: something else changed them. Nothing was done; look at them again."
 
@@ -96,9 +97,16 @@ class Workspace:
         content = args.get("content", False)
         paths = [parse_path(text) for text in args["paths"]]
         state = capture(self._root, paths, Keep.ALL if content else Keep.NOTHING)
-        entries = [entry.to_json(content=content) for entry in state.values()]
-        text = f"captured {len(entries)} entries"
-        return Outcome(text, {"entries": entries, "state_sha256": state_sha256(state)})
+        room_bytes = args.get("max_inline_bytes", SNAPSHOT_CONTENT_BYTES)
+        entries, pending = [], []
+        for entry in state.values():
+            inline = content and entry.size <= room_bytes
+            if content and entry.kind == "file" and not inline:
+                pending.append(show(entry.parts))
+            room_bytes -= entry.size if inline and entry.kind == "file" else 0
+            entries.append(entry.to_json(content=inline))
+        structured = {"entries": entries, "pending": pending, "state_sha256": state_sha256(state)}
+        return Outcome(f"captured {len(entries)} entries", structured)
 
     def _restore(self, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
         paths = [parse_path(text) for text in args["paths"]]
@@ -142,8 +150,9 @@ class Workspace:
     def _apply(self, plan: Plan) -> str | None:
         """Do the steps; the sentence that says why it stopped, or None when all are done."""
         try:
-            for step in plan.steps:
-                apply_step(self._root, step)
+            with Disk(self._root) as disk:
+                for step in plan.steps:
+                    disk.apply(step)
         except (InterlockError, OSError) as error:
             return _message(error)
         return None
@@ -180,4 +189,8 @@ def _require_bounds(entries: list[Entry]) -> None:
 def _message(error: InterlockError | OSError) -> str:
     if isinstance(error, InterlockError):
         return error.message
-    return f"The call could not be done: {sentence(error)}."
+    # Everything is reached name by name, so the system's own word for where it failed is a mere name.
+    name = error.filename
+    plain = isinstance(name, str) and name != "." and "/" not in name and not is_temporary(name)
+    where = f" at {quoted(name)}" if plain else ""
+    return f"The call could not be done{where}: {sentence(error)}."

@@ -1,5 +1,6 @@
 """The reading tools `list` and `read`."""
 
+import base64
 import codecs
 import os
 from collections.abc import Mapping
@@ -78,6 +79,32 @@ def read_file(root: Root, args: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
         )
         text += f"\n[{cut}The file goes on; continue with offset_line {following}.]"
     return text, structured
+
+
+def read_bytes(root: Root, args: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """`{path, offset_bytes?}`: up to 1 MiB of a file of any kind, without following links.
+
+    Shape of the second: `{path, size, offset_bytes, content (base64), next_offset_bytes or null}`.
+
+    Raises:
+        UserError: the path is refused, or is no regular file.
+        OSError: the file is missing or may not be read.
+    """
+    parts, offset = parse_path(args["path"]), args.get("offset_bytes", 0)
+    require_kind(root, parts, parts, "file")
+    with root.file(parts) as fd, os.fdopen(fd, "rb", closefd=False) as stream:
+        size_bytes = os.fstat(fd).st_size
+        stream.seek(offset)
+        content = stream.read(READ_BYTES)
+    following = offset + len(content)
+    structured = {
+        "path": printable(parts),
+        "size": size_bytes,
+        "offset_bytes": offset,
+        "content": base64.b64encode(content).decode(),
+        "next_offset_bytes": following if content and following < size_bytes else None,
+    }
+    return f"{len(content):,} bytes", structured
 
 
 def require_kind(root: Root, asked: Parts, parts: Parts, kind: str) -> None:

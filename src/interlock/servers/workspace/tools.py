@@ -11,6 +11,7 @@ from interlock.servers.workspace.limits import (
     READ_LINES,
     SEARCH_PATTERN_CHARACTERS,
     SEARCH_RESULTS,
+    SNAPSHOT_CONTENT_BYTES,
     SNAPSHOT_ENTRIES,
     SNAPSHOT_PATHS,
     WRITE_BYTES,
@@ -245,7 +246,39 @@ def _internal() -> list[dict[str, Any]]:
             "name": "capture",
             "title": "Capture files",
             "description": "Internal: the exact state of paths, with content if asked for.",
-            "inputSchema": _object({"paths": PATHS, "content": _flag("Also return the files' bytes.")}, ["paths"]),
+            "inputSchema": _object(
+                {
+                    "paths": PATHS,
+                    "content": _flag("Also return the files' bytes."),
+                    "max_inline_bytes": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": SNAPSHOT_CONTENT_BYTES,
+                        "description": "Leave out bytes beyond this total; 'pending' names the files to fetch.",
+                    },
+                },
+                ["paths"],
+            ),
+            "annotations": _hints(read_only=True),
+            "_meta": {INTERNAL: True},
+        },
+        {
+            "name": "content",
+            "title": "Fetch a file's bytes",
+            "description": "Internal: up to 1 MiB of a file's bytes; says where to continue.",
+            "inputSchema": _object(
+                {
+                    "path": _path("File below the workspace folder."),
+                    "offset_bytes": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": 2**53 - 1,
+                        "default": 0,
+                        "description": "The first byte to return, counted from 0.",
+                    },
+                },
+                ["path"],
+            ),
             "annotations": _hints(read_only=True),
             "_meta": {INTERNAL: True},
         },

@@ -18,7 +18,7 @@ create table task (
   state            text not null check (state in ('queued', 'delayed', 'running', 'waiting_approval',
                      'waiting_children', 'waiting_retry', 'verifying', 'escalated', 'completed', 'failed',
                      'cancelled', 'timed_out', 'rejected')),
-  state_reason     text not null check (state_reason <> ''),
+  state_reason     bytea not null,              -- sealed: it can quote an answer
   priority         smallint not null check (priority between 0 and 9),
   virtual_deadline integer not null check (virtual_deadline > 0),
   dedupe_key       text,
@@ -51,7 +51,7 @@ create table run (
   task_id     uuid not null references task on delete cascade,
   run_no      integer not null,
   clean       boolean not null,                 -- false: inherits the history of the run before
-  note        text not null default '',
+  note        bytea,                            -- sealed: why it was started
   outcome     text,
   started_at  timestamptz not null,
   ended_at    timestamptz,
@@ -94,7 +94,7 @@ create table call (
   effect       bytea,                           -- sealed: what was measured
   undo         text not null default 'none'
                  check (undo in ('none', 'restored', 'partial', 'diverged', 'impossible')),
-  undo_note    text not null default '',
+  undo_note    bytea,                           -- sealed
   created_at   timestamptz not null,
   started_at   timestamptz,
   ended_at     timestamptz,
@@ -115,7 +115,7 @@ create table approval (
   expires_at      timestamptz not null,
   decided_by      text,
   decided_at      timestamptz,
-  reason          text not null default ''
+  reason          bytea                         -- sealed
 );
 create index approval_pending on approval (expires_at) where state = 'pending';
 create unique index approval_one_open on approval (call_id) where state in ('pending', 'approved');
