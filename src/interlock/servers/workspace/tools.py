@@ -123,35 +123,39 @@ def _reading() -> list[dict[str, Any]]:
             ),
             "annotations": _hints(read_only=True),
         },
-        {
-            "name": "search",
-            "title": "Search in files",
-            "description": "Find lines in text files. The pattern is plain text unless 'regex' is set.",
-            "inputSchema": _object(
-                {
-                    "pattern": {
-                        "type": "string",
-                        "minLength": 1,
-                        "maxLength": SEARCH_PATTERN_CHARACTERS,
-                        "description": "The text to find, within a line.",
-                    },
-                    "path": {**_path("File or folder to search, with all inside."), "default": "."},
-                    "glob": GLOB,
-                    "regex": _flag("Take the pattern as a Python regular expression."),
-                    "ignore_case": _flag("Treat capital and small letters alike."),
-                    "max_results": {
-                        "type": "integer",
-                        "minimum": 1,
-                        "maximum": SEARCH_RESULTS,
-                        "default": 100,
-                        "description": "Stop after this many matching lines.",
-                    },
-                },
-                ["pattern"],
-            ),
-            "annotations": _hints(read_only=True),
-        },
+        _search(),
     ]
+
+
+def _search() -> dict[str, Any]:
+    return {
+        "name": "search",
+        "title": "Search in files",
+        "description": "Find lines in text files. The pattern is plain text unless 'regex' is set.",
+        "inputSchema": _object(
+            {
+                "pattern": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": SEARCH_PATTERN_CHARACTERS,
+                    "description": "The text to find, within a line.",
+                },
+                "path": {**_path("File or folder to search, with all inside."), "default": "."},
+                "glob": GLOB,
+                "regex": _flag("Take the pattern as a Python regular expression."),
+                "ignore_case": _flag("Treat capital and small letters alike."),
+                "max_results": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": SEARCH_RESULTS,
+                    "default": 100,
+                    "description": "Stop after this many matching lines.",
+                },
+            },
+            ["pattern"],
+        ),
+        "annotations": _hints(read_only=True),
+    }
 
 
 def _changing() -> list[dict[str, Any]]:
@@ -203,26 +207,30 @@ def _changing() -> list[dict[str, Any]]:
             ),
             "annotations": _hints(),
         },
-        {
-            "name": "delete",
-            "title": "Delete files",
-            "description": "Delete files, links or folders: all that are named, or none when one is refused.",
-            "inputSchema": _object(
-                {
-                    "paths": {
-                        "type": "array",
-                        "items": _path("File or folder, relative to the workspace folder."),
-                        "minItems": 1,
-                        "maxItems": DELETE_PATHS,
-                        "description": "What to delete.",
-                    },
-                    "recursive": _flag("Also delete folders that are not empty, with everything inside."),
-                },
-                ["paths"],
-            ),
-            "annotations": _hints(destructive=True),
-        },
+        _delete(),
     ]
+
+
+def _delete() -> dict[str, Any]:
+    return {
+        "name": "delete",
+        "title": "Delete files",
+        "description": "Delete files, links or folders: all that are named, or none when one is refused.",
+        "inputSchema": _object(
+            {
+                "paths": {
+                    "type": "array",
+                    "items": _path("File or folder, relative to the workspace folder."),
+                    "minItems": 1,
+                    "maxItems": DELETE_PATHS,
+                    "description": "What to delete.",
+                },
+                "recursive": _flag("Also delete folders that are not empty, with everything inside."),
+            },
+            ["paths"],
+        ),
+        "annotations": _hints(destructive=True),
+    }
 
 
 def _internal() -> list[dict[str, Any]]:
@@ -282,28 +290,32 @@ def _internal() -> list[dict[str, Any]]:
             "annotations": _hints(read_only=True),
             "_meta": {INTERNAL: True},
         },
-        {
-            "name": "restore",
-            "title": "Restore files",
-            "description": "Internal: make paths exactly as they were captured, unless others changed them since.",
-            "inputSchema": _object(
-                {
-                    "paths": PATHS,
-                    "entries": {
-                        "type": "array",
-                        "items": ENTRY,
-                        "minItems": 1,
-                        "maxItems": SNAPSHOT_ENTRIES,
-                        "description": "The entries that 'capture' returned for these paths, with content.",
-                    },
-                    "expect_state_sha256": {**SHA256, "description": "Refuse when the present state has another hash."},
-                },
-                ["paths", "entries"],
-            ),
-            "annotations": _hints(destructive=True, idempotent=True),
-            "_meta": {INTERNAL: True},
-        },
+        _restore(),
     ]
+
+
+def _restore() -> dict[str, Any]:
+    return {
+        "name": "restore",
+        "title": "Restore files",
+        "description": "Internal: make paths exactly as they were captured, unless others changed them since.",
+        "inputSchema": _object(
+            {
+                "paths": PATHS,
+                "entries": {
+                    "type": "array",
+                    "items": ENTRY,
+                    "minItems": 1,
+                    "maxItems": SNAPSHOT_ENTRIES,
+                    "description": "The entries that 'capture' returned for these paths, with content.",
+                },
+                "expect_state_sha256": {**SHA256, "description": "Refuse when the present state has another hash."},
+            },
+            ["paths", "entries"],
+        ),
+        "annotations": _hints(destructive=True, idempotent=True),
+        "_meta": {INTERNAL: True},
+    }
 
 
 TOOLS: Mapping[str, dict[str, Any]] = {tool["name"]: tool for tool in (*_reading(), *_changing(), *_internal())}
