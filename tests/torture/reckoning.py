@@ -99,9 +99,7 @@ def check_audit(books: Books, story: Story) -> None:
         if record["detail"]["outcome"] == "not_done"
     )
     said_done = {
-        record["subject"]["call"]
-        for record in books.of_event("call.resolved")
-        if record["detail"]["outcome"] == "done"
+        record["subject"]["call"] for record in books.of_event("call.resolved") if record["detail"]["outcome"] == "done"
     }
     for call in books.calls:
         wrong = []

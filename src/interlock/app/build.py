@@ -10,7 +10,7 @@ from interlock.app.control import Control
 from interlock.app.fleet import Fleet
 from interlock.app.ground import Foundation, foundation
 from interlock.config import Project, Settings, SystemClock, new_id
-from interlock.guardrails import Checkpoint, Gate, Policy, Thinker
+from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker
 from interlock.inference import Models
 from interlock.model import VERSION
 from interlock.orchestrator import DbosEngine, Host, Segments, Worker
@@ -63,7 +63,8 @@ def worker_of(
     database = ground.database
     toolbox = toolbox_of(settings, project, env, f"worker-{host.pid}")
     checkpoint = Checkpoint(database, Snapshots(toolbox))
-    gate = Gate(database, project, toolbox, checkpoint)
+    pulse = Pulse()
+    gate = Gate(database, project, toolbox, checkpoint, pulse)
     models = Models(project.config.models, project.playbooks, env)
     thinker = Thinker(database, gate, models, project.config.models.default)
     worker = Worker(
@@ -72,6 +73,7 @@ def worker_of(
         segments=Segments(database, project, gate, thinker, executor_id),
         lock=SessionLock(ground.conninfo, executor_id),
         host=host,
+        pulse=pulse,
         concurrency=project.config.server.concurrency,
     )
     return worker, toolbox

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from interlock.config import Project, Settings, SystemClock, ensure_home, ensure_key
 from interlock.model import UserError
 from interlock.orchestrator import prepare_dispatcher
-from interlock.store import APP_ROLE, Database, EmbeddedPostgres, PostgresBinaries, Sealer, migrate
+from interlock.store import APP_ROLE, Database, EmbeddedPostgres, PostgresBinaries, Sealer, check_login, migrate
 
 _HINT = "check INTERLOCK_DATABASE_URL (or database.url in interlock.yaml)"
 
@@ -57,6 +57,8 @@ async def foundation(
     sealer = Sealer([ensure_key(settings)])
     async with AsyncExitStack() as stack:
         dsn = _external(settings, project) or await _embedded(settings, env, stack)
+        if dsn.kind == "external":
+            await check_login(dsn.app, migrated=False)  # before anything of a database that can't be used is changed
         await asyncio.to_thread(prepare, dsn.owner, dsn.owner_url)
         database = Database(dsn.app, sealer, SystemClock(), size=pool)
         await database.open()

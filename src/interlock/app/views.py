@@ -48,6 +48,7 @@ def call_view(call: Call) -> dict[str, Any]:
         "task": call.task_id,
         "run": call.run_no,
         "call_no": call.call_no,
+        "turn": call.turn_seq,
         "tool": call.tool,
         "args": call.args,
         "args_sha256": call.args_sha256,

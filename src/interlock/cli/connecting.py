@@ -32,7 +32,7 @@ def connected(url: str | None = None) -> "Iterator[Client]":
 
     settings = Settings.from_env(os.environ)
     token = settings.token or read_token(settings.home)
-    if token is None and not url and not os.environ.get("INTERLOCK_URL", "").strip():
+    if token is None and not os.environ.get("INTERLOCK_URL", "").strip():
         raise ServerUnavailable(f"interlock was never started for {settings.home}")
     if token is None:
         raise Unauthorized(

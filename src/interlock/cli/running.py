@@ -29,7 +29,7 @@ from interlock.model import PortInUse
 from interlock.server import create_app, serve
 
 TOOLS_PATIENCE_S = 20.0
-WORKERS_PATIENCE_S = 30.0
+WORKERS_PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.1
 Announce: TypeAlias = Callable[[dict[str, Any]], None]
 

@@ -8,6 +8,7 @@ from interlock.guardrails.expect import meets
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
 from interlock.guardrails.policy import DEFAULTS, Policy
+from interlock.guardrails.pulse import Pulse
 from interlock.guardrails.think import Thinker
 from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, proposal_of
 
@@ -16,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "Gate",
     "Policy",
+    "Pulse",
     "Subject",
     "Thinker",
     "UndoPlan",

@@ -27,6 +27,7 @@ BUILTIN: dict[str, dict[str, ToolContract]] = {
         "delete": _change(_DESTRUCTIVE, "paths"),
         "preview": _read(),
         "capture": _read(),
+        "content": _read("path"),
         "restore": _change(_WRITE, "paths"),
     }
 }

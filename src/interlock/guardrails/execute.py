@@ -1,6 +1,7 @@
 """Stages 10 to 13: send a started call, measure, commit the outcome; and find out about one that a crash left open."""
 
-from dataclasses import dataclass, replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock.audit import record
@@ -10,6 +11,7 @@ from interlock.guardrails.case import Case
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.expect import fill, meets
 from interlock.guardrails.ledger import Outcome
+from interlock.guardrails.pulse import Pulse
 from interlock.model import (
     ActionClass,
     ActOutcome,
@@ -35,6 +37,7 @@ class Executor:
     database: Database
     toolbox: Toolbox
     checkpoint: Checkpoint
+    pulse: Pulse = field(default_factory=Pulse)
 
     async def run(self, case: Case) -> ActOutcome:
         """Send the call and commit what came of it."""
@@ -70,15 +73,17 @@ class Executor:
         return Outcome(state, result, "ok" if result.ok else "error", effect)
 
     def _relied_on(self, case: Case) -> Expectation:
-        """The definition that was judged and the state that was shown: with others the call is not sent."""
-        return Expectation(case.definition.pin_sha256, case.staged.state_sha256 if case.staged else None)
+        """The definition that was judged, the state that was shown, a young heartbeat: or the call is not sent."""
+        state = case.staged.state_sha256 if case.staged else None
+        return Expectation(case.definition.pin_sha256, state, lambda: self.pulse.steady)
 
     async def _commit(self, case: Case, outcome: Outcome) -> ActOutcome:
         try:
             async with self.database.transaction(case.subject.lease) as tx:
                 observation = await ledger.finish(tx, case, outcome)
         except Fenced:
-            await self._note_late(case, outcome)
+            note = asyncio.create_task(self._note_late(case, outcome))
+            await asyncio.shield(note)  # whoever notices that the run is lost cancels this, and the note must be made
             raise
         fault_point("call.finished")
         return Done(observation)

@@ -16,6 +16,7 @@ from interlock.guardrails.contracts import contract_of
 from interlock.guardrails.execute import Executor
 from interlock.guardrails.ledger import Start
 from interlock.guardrails.policy import Policy
+from interlock.guardrails.pulse import Pulse
 from interlock.model import (
     ActionClass,
     ActOutcome,
@@ -45,12 +46,19 @@ from interlock.tools import Toolbox
 class Gate:
     """Decides on, carries out and records calls."""
 
-    def __init__(self, database: Database, project: Project, toolbox: Toolbox, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self,
+        database: Database,
+        project: Project,
+        toolbox: Toolbox,
+        checkpoint: Checkpoint,
+        pulse: Pulse | None = None,
+    ) -> None:
         self._database = database
         self._servers = project.config.tools
         self._toolbox = toolbox
         self._checkpoint = checkpoint
-        self._executor = Executor(database, toolbox, checkpoint)
+        self._executor = Executor(database, toolbox, checkpoint, pulse or Pulse())
         self.policy = Policy(project.config.policy)
 
     async def act(self, subject: Subject, request: CallRequest) -> ActOutcome:

@@ -42,7 +42,7 @@ def detail_of(case: Case) -> dict[str, Any]:
 
 def subject_ids(case: Case) -> dict[str, Any]:
     """Task, run, segment, turn and call for the audit."""
-    return {**case.subject.ids, "call": case.call.id, "call_no": case.call.call_no}
+    return {**case.subject.ids, "turn": case.call.turn_seq, "call": case.call.id, "call_no": case.call.call_no}
 
 
 def judged(case: Case) -> Call:

@@ -66,6 +66,7 @@ class Call:
     state: CallState
     epoch: int
     created_at: datetime.datetime
+    turn_seq: int | None = None
     action_class: ActionClass | None = None
     egress: bool | None = None
     decision: Decision | None = None

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any, Protocol, TypeAlias
 
 from interlock.store import dispatch_rows as dispatch
-from interlock.store import mark_prepared, prepared
+from interlock.store import mark_prepared, prepared, preparing
 
 RunSegment: TypeAlias = Callable[[str, int], Awaitable[dict[str, str]]]
 POLL_S = 0.05
 STOP_TIMEOUT_S = 15.0
+IDLE_TRANSACTION_S = 15.0  # so that a process that is stopped does not keep rows locked for long
 _PART = "dbos"
 
 
@@ -31,14 +32,20 @@ class Engine(Protocol):
 
 
 def prepare_dispatcher(owner_conninfo: str, owner_url: str, app_role: str) -> None:
-    """Bring the dispatcher's schema up to date and let the application's role use it; skipped when it is current."""
+    """Bring the dispatcher's schema up to date and let the application's role use it; skipped when it is current.
+
+    Raises:
+        DatabaseUnfit: it is not current, and this role does not own it.
+    """
     current = version("dbos")
     if prepared(owner_conninfo, _PART) == current:
         return
     from dbos import DBOS
 
-    DBOS.migrate(owner_url, application_role=app_role)
-    mark_prepared(owner_conninfo, _PART, current)
+    with preparing(owner_conninfo):
+        if prepared(owner_conninfo, _PART) != current:  # another process may have been first
+            DBOS.migrate(owner_url, application_role=app_role)
+            mark_prepared(owner_conninfo, _PART, current)
 
 
 class DbosEngine:
@@ -59,6 +66,7 @@ class DbosEngine:
             executor_id=self._executor_id,
             application_version=dispatch.PROTOCOL_VERSION,
             sys_db_pool_size=max(5, min(20, concurrency)),
+            sys_db_idle_transaction_timeout_sec=IDLE_TRANSACTION_S,
             log_level="ERROR",
             run_migrations=False,
             serializer=DBOSPortableJSONSerializer(),

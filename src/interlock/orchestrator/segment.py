@@ -264,9 +264,9 @@ class _History:
                 for offset, call in enumerate(answer.calls, start=1)
             )
             turn = ModelTurn(answer.text, calls, answer.model, answer.usage, answer.provider)
-            await run_rows.append(tx, self.lease.task_id, self.lease.run_no, turn)
+            seq = await run_rows.append(tx, self.lease.task_id, self.lease.run_no, turn)
             for call in calls:
-                await call_rows.propose(tx, self.lease, new_id(), call)
+                await call_rows.propose(tx, self.lease, new_id(), call, seq)
         fault_point("turn.saved")
         return turn
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import time
 from dataclasses import dataclass
 
 from interlock.audit import keep_sequencing, record
+from interlock.guardrails import Pulse
 from interlock.model import AuditEntry, StopCause, Unavailable
 from interlock.orchestrator.decisions import expire_approvals
 from interlock.orchestrator.engine import Engine
@@ -54,6 +56,7 @@ class Worker:
     segments: Segments
     lock: SessionLock
     host: Host
+    pulse: Pulse
     concurrency: int
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,20 +86,20 @@ class Worker:
     async def _join(self) -> None:
         await self.lock.take()
         executor_id = self.segments.executor_id
+        self.pulse.beat(time.monotonic())
         async with self.database.transaction() as tx:
             await executor_rows.register(tx, executor_id, self.host.name, self.host.pid, self.segments.project.sha256)
             await record(tx, AuditEntry("worker.joined", f"worker:{executor_id}", {"executor": executor_id}))
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Stop what was cancelled or taken away; leave when this process no longer counts as alive."""
-        since_beat_s = 0.0
+        next_beat_s = time.monotonic() + BEAT_EVERY_S
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            since_beat_s += WATCH_EVERY_S
             try:
                 await self._stop_unwanted()
-                if since_beat_s >= BEAT_EVERY_S:
-                    since_beat_s = 0.0
+                if time.monotonic() >= next_beat_s:  # by the clock: also at once after this process was stopped
+                    next_beat_s = time.monotonic() + BEAT_EVERY_S
                     if not await self._beat():
                         log.error("worker.declared_dead executor=%s", self.segments.executor_id)
                         self._stop_all(fenced=True)
@@ -109,8 +112,12 @@ class Worker:
         if not await self.lock.alive():
             await self.lock.release()
             await self.lock.take()
+        at_s = time.monotonic()
         async with self.database.transaction() as tx:
-            return await executor_rows.beat(tx, self.segments.executor_id)
+            alive = await executor_rows.beat(tx, self.segments.executor_id)
+        if alive:
+            self.pulse.beat(at_s)
+        return alive
 
     async def _stop_unwanted(self) -> None:
         in_hand = dict(self.segments.active)  # those that begin during the query are not in its answer

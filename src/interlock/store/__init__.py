@@ -14,12 +14,14 @@ from interlock.store import runs as run_rows
 from interlock.store import tasks as task_rows
 from interlock.store.allowances import Claim
 from interlock.store.binaries import PostgresBinaries
-from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction, parse_dsn
+from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction
 from interlock.store.dispatch import Segment
+from interlock.store.dsn import parse_dsn
 from interlock.store.embedded import Attached, EmbeddedPostgres
 from interlock.store.executors import SessionLock
 from interlock.store.facts import database_facts
-from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared
+from interlock.store.login import check_login
+from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
 from interlock.store.sealing import Sealer
 from interlock.store.tasks import NewTask, Page
 
@@ -43,6 +45,7 @@ __all__ = [
     "audit_rows",
     "call_rows",
     "catalog_rows",
+    "check_login",
     "copy_database",
     "database_facts",
     "dispatch_rows",
@@ -52,6 +55,7 @@ __all__ = [
     "migrations",
     "parse_dsn",
     "prepared",
+    "preparing",
     "run_rows",
     "task_rows",
 ]

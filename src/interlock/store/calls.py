@@ -18,16 +18,20 @@ from interlock.model import (
 from interlock.store.database import Row, Transaction
 
 
-async def propose(tx: Transaction, lease: Lease, call_id: str, request: CallRequest) -> None:
-    """Write the row of a call together with the model's answer, before any tool runs."""
+async def propose(
+    tx: Transaction, lease: Lease, call_id: str, request: CallRequest, turn_seq: int | None = None
+) -> None:
+    """Write the row of a call together with the turn that asked for it, before any tool runs."""
     await tx.run(
-        "insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, 'proposed', %s, %s)",
+        "insert into call (id, task_id, run_no, call_no, turn_seq, tool, args, args_sha256, reason, state, epoch,"
+        " created_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'proposed', %s, %s)",
         [
             call_id,
             lease.task_id,
             lease.run_no,
             request.call_no,
+            turn_seq,
             request.tool,
             tx.sealer.seal(request.args),
             canonical_sha256(request.args),
@@ -122,6 +126,7 @@ def _call(tx: Transaction, row: Row) -> Call:
         task_id=str(row["task_id"]),
         run_no=row["run_no"],
         call_no=row["call_no"],
+        turn_seq=row["turn_seq"],
         tool=row["tool"],
         args=dict(opened(row["args"])),
         args_sha256=row["args_sha256"],

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
 
 from interlock.config import Clock, SystemClock
-from interlock.model import DatabaseUnavailable, DatabaseUnfit, Fenced, Lease, UserError
+from interlock.model import DatabaseUnavailable, Fenced, Lease
+from interlock.store.dsn import connection_error, plain_error
+from interlock.store.login import check_login
 from interlock.store.sealing import Sealer
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ SCHEMA = "interlock"
 APP_ROLE = "interlock_app"
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 60.0
+IDLE_TRANSACTION_S = 15.0  # so that a process that is stopped does not keep rows locked for long
 
 
 class Transaction:
@@ -69,12 +72,14 @@ class Database:
 
         Raises:
             DatabaseUnavailable: nothing answers within ten seconds.
-            DatabaseUnfit: the role is a superuser, or the server is older than 15.
+            DatabaseUnfit: the login or the database can't be used; see `check_login`.
         """
         import psycopg
         from psycopg.rows import dict_row
         from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+        # First a connection of its own: a pool would only say that it waited in vain.
+        await check_login(self.conninfo, migrated=True)
         pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
             self.conninfo,
             min_size=1,
@@ -90,24 +95,8 @@ class Database:
             await pool.open(wait=True, timeout=CONNECT_TIMEOUT_S)
         except (psycopg.Error, PoolTimeout) as error:
             await pool.close()
-            raise DatabaseUnavailable(f"Postgres does not answer: {plain_error(error)}") from error
+            raise connection_error(error, self.conninfo) from error
         self._pool = pool
-        try:
-            await self._check_fit()
-        except BaseException:
-            await self.close()
-            raise
-
-    async def _check_fit(self) -> None:
-        async with self.transaction() as tx:
-            row = await tx.row(
-                "select current_setting('server_version_num')::int as version, current_user as name,"
-                " rolsuper or rolbypassrls as mighty from pg_roles where rolname = current_user"
-            )
-        if row is None or row["version"] < 150_000:
-            raise DatabaseUnfit("Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out")
-        if row["mighty"]:
-            raise DatabaseUnfit(f"the role '{row['name']}' is a superuser; workers must not be able to alter the audit")
 
     async def close(self) -> None:
         """Give all connections back."""
@@ -135,7 +124,13 @@ class Database:
                 if lease is not None:
                     await _check_lease(tx, lease)
                 yield tx
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            psycopg.errors.IdleInTransactionSessionTimeout,
+            PoolTimeout,
+            PoolClosed,
+        ) as error:
             raise DatabaseUnavailable(f"Postgres does not answer: {plain_error(error)}") from error
 
 
@@ -145,7 +140,9 @@ async def _configure(connection: "AsyncConnection[Row]") -> None:
     await connection.execute(
         "select set_config('statement_timeout', %s, false)", [str(int(STATEMENT_TIMEOUT_S * 1000))]
     )
-    await connection.execute("select set_config('idle_in_transaction_session_timeout', '60000', false)")
+    await connection.execute(
+        "select set_config('idle_in_transaction_session_timeout', %s, false)", [str(int(IDLE_TRANSACTION_S * 1000))]
+    )
     await connection.execute(f"set role {APP_ROLE}")
     await connection.commit()
 
@@ -154,27 +151,3 @@ async def _check_lease(tx: Transaction, lease: Lease) -> None:
     row = await tx.row("select epoch from task where id = %s for update", [lease.task_id])
     if row is None or row["epoch"] != lease.epoch:
         raise Fenced(f"another worker has task {lease.task_id[:8]} now")
-
-
-def plain_error(error: BaseException) -> str:
-    """The driver's first line; libpq puts no password in it."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def parse_dsn(dsn: str) -> dict[str, str]:
-    """A libpq connection string or URL as its parts.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        return {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
-    except psycopg.Error as error:
-        raise UserError(
-            "the database URL can't be read: expected one such as postgresql://user:password@host:5432/name",
-            hint="check INTERLOCK_DATABASE_URL (or database.url in interlock.yaml)",
-        ) from error

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, LiteralString
 from interlock.config import fault_point
 from interlock.model import DatabaseUnavailable, DatabaseUnfit
 from interlock.store.binaries import PostgresBinaries
-from interlock.store.database import APP_ROLE, plain_error
+from interlock.store.database import APP_ROLE
+from interlock.store.dsn import plain_error
 from interlock.store.embedded_server import BOOTSTRAP_ROLE, OWNER_ROLE, PORT, Server
 
 if TYPE_CHECKING:

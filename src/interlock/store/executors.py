@@ -1,21 +1,24 @@
-"""Who works: a row with a heartbeat, and a session lock that dies with the process."""
+"""Who works: a row with a heartbeat, and a session lock that dies with the process.
+
+Heartbeats are told by the database's clock, so that hosts whose clocks differ agree on who is silent.
+"""
 
 from interlock.store.database import Row, Transaction
+from interlock.store.dsn import connection_error
 
 
 async def register(tx: Transaction, executor_id: str, host: str, pid: int, config_sha256: str) -> None:
     """Add this process."""
-    now = tx.clock.now()
     await tx.run(
         "insert into executor (executor_id, host, pid, started_at, heartbeat_at, config_sha256)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        [executor_id, host, pid, now, now, config_sha256],
+        " values (%s, %s, %s, now(), now(), %s)",
+        [executor_id, host, pid, config_sha256],
     )
 
 
 async def beat(tx: Transaction, executor_id: str) -> bool:
     """Say that this process lives; False when it was declared dead."""
-    count = await tx.run("update executor set heartbeat_at = %s where executor_id = %s", [tx.clock.now(), executor_id])
+    count = await tx.run("update executor set heartbeat_at = now() where executor_id = %s", [executor_id])
     return count == 1
 
 
@@ -25,13 +28,17 @@ async def remove(tx: Transaction, executor_id: str) -> None:
 
 
 async def listing(tx: Transaction) -> list[Row]:
-    """All processes that work."""
-    return await tx.rows("select * from executor order by started_at")
+    """All processes that work; shape: the row and `silent_s`, the seconds since the last heartbeat."""
+    return await tx.rows(
+        "select *, extract(epoch from now() - heartbeat_at)::float8 as silent_s from executor order by started_at"
+    )
 
 
 async def claim_reaper(tx: Transaction) -> bool:
-    """Become the one reaper until the transaction ends."""
-    row = await tx.row("select pg_try_advisory_xact_lock(%s) as mine", [7440_0003])
+    """Become the one reaper until the transaction ends, which waits two seconds at most for a row that is locked."""
+    row = await tx.row(
+        "select set_config('lock_timeout', '2s', true), pg_try_advisory_xact_lock(%s) as mine", [7440_0003]
+    )
     return bool(row and row["mine"])
 
 
@@ -50,18 +57,26 @@ class SessionLock:
         self._connection: object | None = None
 
     async def take(self) -> None:
-        """Connect and lock."""
+        """Connect and lock.
+
+        Raises:
+            DatabaseUnavailable: Postgres does not answer.
+            DatabaseUnfit: it refuses the login.
+        """
         import psycopg
 
-        connection = await psycopg.AsyncConnection.connect(
-            self._conninfo,
-            autocommit=True,
-            connect_timeout=10,
-            keepalives=1,
-            keepalives_idle=5,
-            keepalives_count=3,
-        )
-        await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [self._executor_id])
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                self._conninfo,
+                autocommit=True,
+                connect_timeout=10,
+                keepalives=1,
+                keepalives_idle=5,
+                keepalives_count=3,
+            )
+            await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [self._executor_id])
+        except psycopg.OperationalError as error:
+            raise connection_error(error, self._conninfo) from error
         self._connection = connection
 
     async def alive(self) -> bool:

@@ -1,15 +1,23 @@
 """Numbered migrations under an advisory lock, with checksums; run by the owner's role only, forward only."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from interlock.model import DatabaseUnavailable, DatabaseUnfit
-from interlock.store.database import APP_ROLE, SCHEMA, plain_error
+from interlock.store.database import APP_ROLE, SCHEMA
+from interlock.store.dsn import connection_error, plain_error
+from interlock.store.login import OLDEST
 
 if TYPE_CHECKING:
     import psycopg
 
+Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
+
+LOCK_TIMEOUT_S = 60
+OWNER_HINT = "as the role that owns the database: INTERLOCK_DATABASE_URL=… interlock db migrate"
 _LOCK = 7440_0001
 _TABLE = """
 create table if not exists interlock.schema_migration (
@@ -31,85 +39,145 @@ def migrations() -> tuple[tuple[int, str, str], ...]:
     return tuple(sorted(found))
 
 
+@contextmanager
+def _connected(conninfo: str) -> Iterator[Connection]:
+    """A session, with the driver's errors as ours."""
+    import psycopg
+
+    try:
+        with psycopg.connect(conninfo, connect_timeout=10, autocommit=True) as connection:
+            connection.execute("select set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
+            yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnfit(
+            f"this role may not bring the database up to date: {plain_error(error)}", hint=OWNER_HINT
+        ) from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise DatabaseUnavailable("another process has been bringing the database up to date for a minute") from error
+    except psycopg.OperationalError as error:
+        raise connection_error(error, conninfo) from error
+
+
 def migrate(owner_conninfo: str) -> tuple[str, ...]:
     """Bring the schema up to date; the names of the migrations that were applied now.
+
+    A database that is up to date needs no owner: workers elsewhere start with the application's login only.
 
     Raises:
         DatabaseUnavailable: Postgres does not answer.
         DatabaseUnfit: it is too old, the role may not create the schema, or an applied migration was changed.
     """
-    import psycopg
+    with _connected(owner_conninfo) as connection:
+        if connection.info.server_version < OLDEST:
+            raise DatabaseUnfit("Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out")
+        if not _missing(connection):
+            return ()
+        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        _ensure_app_role(connection)
+        connection.execute(f"create schema if not exists {SCHEMA}")
+        connection.execute(_TABLE)
+        return tuple(_apply(connection, *one) for one in _missing(connection))
+
+
+def _missing(connection: Connection) -> list[tuple[int, str, str]]:
+    """The migrations that are not applied yet, in order.
+
+    Raises:
+        DatabaseUnfit: an applied one was changed, or is not known here.
+    """
+    applied = _applied(connection)
+    ours = migrations()
+    for number, name, sql in ours:
+        if number in applied and applied[number] != _checksum(sql):
+            raise DatabaseUnfit(f"migration {name} was changed after it was applied to this database")
+    if set(applied) - {number for number, _, _ in ours}:
+        raise DatabaseUnfit("the database was migrated by a newer interlock", hint="upgrade interlock on this machine")
+    return [one for one in ours if one[0] not in applied]
+
+
+def _applied(connection: Connection) -> dict[int, str]:
+    """Checksums by number; empty when there are none, or none that this role may see."""
+    from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
     try:
-        with psycopg.connect(owner_conninfo, connect_timeout=10, autocommit=True) as connection:
-            return _migrate(connection)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise DatabaseUnfit(
-            f"the owner's role may not do this: {plain_error(error)}",
-            hint="let database.owner_url name a role that owns the database and may create roles",
-        ) from error
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"Postgres does not answer: {plain_error(error)}") from error
+        rows = connection.execute("select number, sha256 from interlock.schema_migration").fetchall()
+    except (UndefinedTable, InsufficientPrivilege):
+        return {}
+    return {int(str(number)): str(sha) for number, sha in rows}
 
 
-def _migrate(connection: "psycopg.Connection[tuple[object, ...]]") -> tuple[str, ...]:
-    if connection.info.server_version < 150_000:
-        raise DatabaseUnfit("Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out")
-    connection.execute("select pg_advisory_lock(%s)", [_LOCK])
-    _ensure_app_role(connection)
-    connection.execute(f"create schema if not exists {SCHEMA}")
-    connection.execute(_TABLE)
-    applied = {int(str(number)): str(sha) for number, sha in _applied(connection)}
-    done: list[str] = []
-    for number, name, sql in migrations():
-        checksum = hashlib.sha256(sql.encode()).hexdigest()
-        if number in applied:
-            if applied[number] != checksum:
-                raise DatabaseUnfit(f"migration {name} was changed after it was applied to this database")
-            continue
-        with connection.transaction():
-            connection.execute(f"set local search_path = {SCHEMA}, public")
-            connection.execute(sql.encode())
-            connection.execute(
-                "insert into interlock.schema_migration (number, name, sha256) values (%s, %s, %s)",
-                [number, name, checksum],
-            )
-        done.append(name)
-    if set(applied) - {number for number, _, _ in migrations()}:
-        raise DatabaseUnfit("the database was migrated by a newer interlock", hint="upgrade interlock on this machine")
-    return tuple(done)
+def _apply(connection: Connection, number: int, name: str, sql: str) -> str:
+    with connection.transaction():
+        connection.execute(f"set local search_path = {SCHEMA}, public")
+        connection.execute(sql.encode())
+        connection.execute(
+            "insert into interlock.schema_migration (number, name, sha256) values (%s, %s, %s)",
+            [number, name, _checksum(sql)],
+        )
+    return name
 
 
-def _applied(connection: "psycopg.Connection[tuple[object, ...]]") -> list[tuple[object, ...]]:
-    return connection.execute("select number, sha256 from interlock.schema_migration").fetchall()
+def _checksum(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
 
 
-def _ensure_app_role(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    """Make the application's role, and let the owner act as it."""
+def _ensure_app_role(connection: Connection) -> None:
+    """Make the application's role unless it is there, and let the owner act as it where the owner may say so."""
+    from psycopg.errors import InsufficientPrivilege
+
     found = connection.execute(
-        "select rolsuper or rolbypassrls from pg_roles where rolname = %s", [APP_ROLE]
+        "select rolsuper or rolbypassrls, pg_has_role(current_user, oid, 'MEMBER') from pg_roles where rolname = %s",
+        [APP_ROLE],
     ).fetchone()
     if found is None:
-        connection.execute(f"create role {APP_ROLE} nologin nosuperuser nobypassrls nocreatedb nocreaterole")
+        try:
+            connection.execute(f"create role {APP_ROLE} nologin nosuperuser nobypassrls nocreatedb nocreaterole")
+        except InsufficientPrivilege as error:
+            raise DatabaseUnfit(
+                f"the role {APP_ROLE} is missing, and this role may not make it",
+                hint=f"as a role that may create roles: create role {APP_ROLE} nologin; grant {APP_ROLE} to the login",
+            ) from error
         connection.execute(f"grant {APP_ROLE} to current_user")
     elif found[0]:
-        raise DatabaseUnfit(f"the role {APP_ROLE} is a superuser; it must be an ordinary one")
+        raise DatabaseUnfit(
+            f"the role {APP_ROLE} is a superuser; it must be an ordinary one",
+            hint=f"alter role {APP_ROLE} nosuperuser nobypassrls",
+        )
+    elif not found[1]:
+        # An owner that only migrates can do without.
+        with suppress(InsufficientPrivilege):
+            connection.execute(f"grant {APP_ROLE} to current_user")
 
 
-def prepared(owner_conninfo: str, part: str) -> str | None:
+def prepared(conninfo: str, part: str) -> str | None:
     """Which version of a part (as the dispatcher's schema) this database was prepared for."""
-    import psycopg
-
-    with psycopg.connect(owner_conninfo, connect_timeout=10) as connection:
+    with _connected(conninfo) as connection:
         row = connection.execute("select version from interlock.prepared_part where name = %s", [part]).fetchone()
     return None if row is None else str(row[0])
 
 
+@contextmanager
+def preparing(owner_conninfo: str) -> Iterator[None]:
+    """Be the only process that brings a part up to date.
+
+    Raises:
+        DatabaseUnfit: this role is not the schema's owner.
+    """
+    with _connected(owner_conninfo) as connection:
+        owns = connection.execute(
+            "select pg_has_role(current_user, nspowner, 'USAGE') from pg_namespace where nspname = %s", [SCHEMA]
+        ).fetchone()
+        if owns is None or not owns[0]:
+            raise DatabaseUnfit(
+                "only the owner of the schema may bring the dispatcher's part up to date", hint=OWNER_HINT
+            )
+        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        yield
+
+
 def mark_prepared(owner_conninfo: str, part: str, version: str) -> None:
     """Note the version of a part."""
-    import psycopg
-
-    with psycopg.connect(owner_conninfo, connect_timeout=10) as connection:
+    with _connected(owner_conninfo) as connection:
         connection.execute(
             "insert into interlock.prepared_part (name, version) values (%s, %s)"
             " on conflict (name) do update set version = excluded.version",

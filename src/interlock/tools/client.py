@@ -25,7 +25,7 @@ from interlock.resilience import Deadline
 from interlock.tools.catalogue import Catalogue, read_catalogue
 from interlock.tools.expectation import Expectation
 from interlock.tools.process import ServerProcess
-from interlock.tools.results import misfit, read_result, refused, wants_input
+from interlock.tools.results import misfit, read_result, refused, wants_input, without
 from interlock.tools.wire import Sending, Wire, current_sending
 
 IDEMPOTENCY_KEY = "interlock/idempotency_key"
@@ -123,7 +123,7 @@ class Connection:
             self._slots.release()
 
     async def _send(self, call: ToolCall, deadline: Deadline, *, bounded: bool) -> ToolResult:
-        sending = Sending(deadline)
+        sending = Sending(deadline, call.expect.still)
         token = current_sending.set(sending)
         try:
             answer = await self._client.session.call_tool(
@@ -150,7 +150,9 @@ class Connection:
         return self._read(answer, bounded=bounded)
 
     def _read(self, answer: "CallToolResult | InputRequiredResult", *, bounded: bool) -> ToolResult:
-        return wants_input() if isinstance(answer, InputRequiredResult) else read_result(answer, bounded=bounded)
+        if isinstance(answer, InputRequiredResult):
+            return wants_input()
+        return without(read_result(answer, bounded=bounded), self._wire.process.credentials)
 
     async def _unanswered(self, call: ToolCall, sending: Sending, *, late: bool) -> InterlockError:
         process = self._wire.process
@@ -158,6 +160,8 @@ class Connection:
         if process.broken:
             await process.exited_within(_LAST_WORDS_S)
         if not sending.started:
+            if sending.withheld:
+                return ToolUnavailable(f"this worker was silent for too long; the call of {tool} was not sent")
             why = process.ending or "does not read its input"
             return ToolUnavailable(f"tool server '{self.server}' {why}; the call of {tool} was not sent")
         if late:

@@ -1,6 +1,7 @@
 """From a server's configuration to what is started: program, arguments, environment, folder."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ class Surroundings:
     env: Mapping[str, str]
 
 
+_CREDENTIAL_CHARS = 8
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Launch:
     """One program, ready to be started.
@@ -42,6 +47,8 @@ class Launch:
     Attributes:
         argv: the program with its full path, and its arguments.
         secrets: values that must not show up in messages.
+        credentials: those of them that are keys or passwords by their name or by where they come from; they must
+            not show up in results either.
         line_bytes: the longest message that it may send.
     """
 
@@ -49,6 +56,7 @@ class Launch:
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
     secrets: tuple[str, ...] = field(repr=False)
+    credentials: tuple[str, ...] = field(repr=False)
     line_bytes: int
 
     @property
@@ -75,6 +83,7 @@ def prepare(server: str, config: "ToolServerConfig", where: Surroundings) -> Lau
         env=env,
         cwd=cwd,
         secrets=_secrets(declared),
+        credentials=_credentials(config.env, declared),
         line_bytes=BUILTIN_LINE_BYTES if config.builtin else THIRD_PARTY_LINE_BYTES,
     )
 
@@ -117,3 +126,12 @@ def _secrets(declared: Mapping[str, str]) -> tuple[str, ...]:
     """Declared values, and each line of those with several: output is redacted line by line."""
     values = [line for value in declared.values() for line in (value, *value.splitlines())]
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def _credentials(raw: Mapping[str, str], declared: Mapping[str, str]) -> tuple[str, ...]:
+    """Values of eight characters or more that are secret by name, or were taken from a variable of such a name."""
+    return tuple(
+        value
+        for name, value in declared.items()
+        if len(value) >= _CREDENTIAL_CHARS and (_SECRET_NAME.search(name) or _SECRET_NAME.search(raw[name]))
+    )

@@ -1,5 +1,6 @@
 """What was judged must still hold when a call is made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -11,7 +12,9 @@ class Expectation:
         pin_sha256: the tool's definition; with another one, nothing is sent.
         state_sha256: the state that a preview was made of; travels in `_meta` as `interlock/expect_state_sha256`.
             Only a server that offers previews looks at it: with another state it refuses and changes nothing.
+        still: asked at the last moment; when it says no, nothing is sent.
     """
 
     pin_sha256: str | None = None
     state_sha256: str | None = None
+    still: Callable[[], bool] | None = None

@@ -24,6 +24,7 @@ class ServerProcess(asyncio.SubprocessProtocol):
 
     def __init__(self, launch: Launch, on_over: Callable[[], None]) -> None:
         self.stderr = StderrTail(launch.secrets)
+        self.credentials = launch.credentials
         self.over = False
         self.verdict: str | None = None
         self._line_bytes = launch.line_bytes

@@ -1,9 +1,11 @@
 """What a server answered, made into the result that is recorded and that a model reads; bounded."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from interlock.model import ToolResult
+from interlock.observability import HIDDEN
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, ContentBlock, EmbeddedResource
@@ -30,6 +32,25 @@ def read_result(result: "CallToolResult", *, bounded: bool = True) -> ToolResult
             structured, cut = None, True
             text += f"\n[the structured result of {size} bytes is left out: more than {RESULT_BYTES}]"
     return ToolResult(ok=not result.is_error, text=text, structured=structured, truncated=cut)
+
+
+def without(result: ToolResult, credentials: tuple[str, ...]) -> ToolResult:
+    """The result with the server's own keys and passwords taken out: no model and no record needs them."""
+    if not credentials or not any(value in result.text or value in str(result.structured) for value in credentials):
+        return result
+    return replace(result, text=_hide(result.text, credentials), structured=_hide(result.structured, credentials))
+
+
+def _hide(value: Any, credentials: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        for secret in credentials:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, dict):
+        return {_hide(key, credentials): _hide(inner, credentials) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_hide(inner, credentials) for inner in value]
+    return value
 
 
 def misfit(detail: str) -> ToolResult:

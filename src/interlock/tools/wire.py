@@ -4,7 +4,7 @@ Ours instead of the SDK's, because the gate must know of each call whether it ca
 that was not sent may be made again, one that was sent and not answered is in doubt.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,9 +23,15 @@ _SHOWN_CHARS = 80
 
 @dataclass
 class Sending:
-    """The fate of one call: whether a byte of it may have reached the server, whether an answer came."""
+    """The fate of one call: whether a byte of it may have reached the server, whether an answer came.
+
+    Attributes:
+        still: asked just before it is written; when it says no, it is not, and `withheld` is set.
+    """
 
     deadline: Deadline
+    still: Callable[[], bool] | None = None
+    withheld: bool = False
     started: bool = False
     answered: bool = False
     request_id: RequestId | None = None
@@ -137,6 +143,9 @@ class Outbox(_Stream):
         if not await process.writable(deadline):
             raise anyio.BrokenResourceError
         # No await from here on: the line is sent, or it is known that it was not.
+        if sending is not None and sending.still is not None and not sending.still():
+            sending.withheld = True
+            raise anyio.BrokenResourceError
         if not process.write_line(line):
             raise anyio.BrokenResourceError
         if sending is not None and isinstance(message, JSONRPCRequest) and message.method == "tools/call":

@@ -105,8 +105,10 @@ async def test_a_file_that_is_no_export_is_refused_with_its_line() -> None:
         "delete from interlock.audit_link",
         "alter table interlock.audit_record add column x int",
         "drop table interlock.audit_link",
-        "create trigger t before update on interlock.audit_record for each row"
-        " execute function pg_catalog.suppress_redundant_updates_trigger()",
+        (
+            "create trigger t before update on interlock.audit_record for each row"
+            " execute function pg_catalog.suppress_redundant_updates_trigger()"
+        ),
         "update interlock.schema_migration set sha256 = 'x'",
         "create table interlock.mine (id int)",
         "copy (select 1) to program 'true'",

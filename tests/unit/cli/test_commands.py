@@ -1,8 +1,8 @@
 """The table of commands, and what the command line makes of wrong words."""
 
 import inspect
-import pkgutil
 import json
+import pkgutil
 
 import pytest
 

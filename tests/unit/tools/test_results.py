@@ -76,3 +76,14 @@ def test_what_went_wrong_after_the_call_is_a_result_too() -> None:
     assert len(misfit("x\n" * 2000).text) < 1000
     assert refused(-32602, "bad").text == "the server answered with error -32602: bad"
     assert [misfit("").ok, refused(1, "").ok, wants_input().ok] == [False] * 3
+
+
+def test_a_servers_own_keys_are_taken_out_of_what_it_answers() -> None:
+    from interlock.model import ToolResult
+    from interlock.tools.results import without
+
+    result = ToolResult(True, "the key is hunter2-hunter2", {"a": ["hunter2-hunter2"], "hunter2-hunter2": 1})
+    clean = without(result, ("hunter2-hunter2",))
+    assert "hunter2" not in str(clean)
+    assert clean.structured == {"a": ["***"], "***": 1}
+    assert without(result, ("something-else",)) is result

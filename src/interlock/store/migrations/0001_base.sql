@@ -74,6 +74,7 @@ create table call (
   task_id      uuid not null,
   run_no       integer not null,
   call_no      integer not null,
+  turn_seq     integer,                         -- the model's turn that asked for it; none for a check
   tool         text not null,
   args         bytea not null,                  -- sealed
   args_sha256  text not null,
