@@ -291,8 +291,9 @@ def _stopped(life: Life, event: Event) -> Step:
         if life.cancel_requested:
             return _finish(life, S.CANCELLED, life.reason)
         return _next_segment(life, S.QUEUED, "its worker was shut down; it goes on elsewhere")
-    final = S.CANCELLED if event.cause is StopCause.CANCELLED else S.TIMED_OUT
-    return _finish(life, final, event.reason)
+    if event.cause is StopCause.CANCELLED:  # who asked for it is known here, not to the worker
+        return _finish(life, S.CANCELLED, life.reason if life.cancel_requested else event.reason)
+    return _finish(life, S.TIMED_OUT, event.reason)
 
 
 def _cancel_now(life: Life, event: Event) -> Step:

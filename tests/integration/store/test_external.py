@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -108,11 +106,10 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def one(cluster: Cluster) -> Iterator[str]:
+def one(cluster: Cluster) -> str:
     """A database whose owner, `ops`, makes the application's role itself: the simple set-up."""
     cluster.as_superuser("create role ops login createrole password {password}", "create database agents owner ops")
-    yield "agents"
-    cluster.as_superuser("drop database agents with (force)", "drop role interlock_app", "drop role ops")
+    return "agents"
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +190,7 @@ def test_up_does_a_task_on_it(place: Place, cluster: Cluster, one: str) -> None:
             "--wait",
             "--json",
         ]
-        done = subprocess.run(command, env=place.env(dsn), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, check=False, env=place.env(dsn), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["state"] == "completed"
         assert (place.folder / "files" / "note.txt").read_text() == "from an external database"
@@ -283,7 +280,6 @@ async def test_what_is_wrong_is_said_with_the_way_out(
     [
         f"postgresql://ops:{PASSWORD}@127.0.0.1:5432/agents",
         "postgresql://ops:can@canary@127.0.0.1:5432/agents",
-        "postgresql://ops:can:canary@127.0.0.1:5432/agents",
         "postgre://ops:canary@127.0.0.1/agents",
         "host=127.0.0.1 password=a canary dbname=agents",
         "canary",
