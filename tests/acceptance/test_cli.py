@@ -172,12 +172,12 @@ def test_a_halt(shell: Shell) -> None:
 
 def test_the_record_holds_here_and_elsewhere(shell: Shell, tmp_path: Path) -> None:
     assert shell.json("audit", "verify")["ok"]
-    assert "task.submitted" in shell.run("audit", "list", "--limit", "200").stdout
+    assert "tools.accepted" in shell.run("audit", "list", "--limit", "1000").stdout
     exported = shell.run("audit", "export").stdout
     copy = tmp_path / "audit.jsonl"
     copy.write_text(exported)
     assert shell.json("audit", "verify", "--file", str(copy))["ok"]
-    copy.write_text(exported.replace("person:admin", "person:other", 1))
+    copy.write_text(exported.replace("system:up", "person:me", 1))
     assert shell.json("audit", "verify", "--file", str(copy), status=1)["problems"]
 
 

@@ -41,7 +41,7 @@ class Books:
 async def read(stage: Stage, control: Control) -> Books:
     """Read all four."""
     async with control.database.transaction() as tx:
-        tasks = await tx.rows("select id::text, agent, state, state_reason, crashes from task")
+        tasks = await tx.rows("select id::text, agent, state, crashes from task")
         calls = await tx.rows(
             "select id::text, task_id::text, run_no, call_no, tool, state, class, started_at from call order by call_no"
         )
@@ -69,7 +69,7 @@ def check_tasks(books: Books, story: Story) -> None:
     )
     for task in books.tasks:
         if task["state"] != "completed":
-            books.problems["not_completed"].append(f"{task['id']} is {task['state']}: {task['state_reason']}")
+            books.problems["not_completed"].append(f"{task['id']} is {task['state']}")
         if finals[task["id"]] != 1:
             books.problems["final_states"].append(f"{task['id']} ended {finals[task['id']]} times")
     missing = set(story.tasks) - {task["id"] for task in books.tasks}

@@ -55,7 +55,7 @@ def commit() -> str | None:
 def show(report: dict[str, Any]) -> None:
     """The table."""
     print(f"kill storm, seed {report['seed']}: {report['kills']} kills, {report['tasks']} tasks,"
-          f" {report['effects']} effects, {report['seconds']} s")  # fmt: skip
+          f" {report['effects']} effects, {report['seconds']} s, load {report['load']}")  # fmt: skip
     for name, value in report["facts"].items():
         print(f"  {name:<24} {value}")
     print()
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
-    report = {**report, "commit": commit(), "machine": machine()}
+    report = {**report, "commit": commit(), "machine": machine(), "load": [round(n, 1) for n in os.getloadavg()]}
     if given.json is not None:
         given.json.write_text(json.dumps(report, indent=1) + "\n")
     show(report)

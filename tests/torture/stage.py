@@ -53,7 +53,7 @@ class Dice:
 def project_text(log: Path, concurrency: int) -> str:
     """The configuration, as JSON, which is YAML."""
     undo = {"args": {"key": "undo-{key}", "text": "undone"}}
-    limits = {"max_duration": "10m", "calls_per_minute": 100_000, "max_runs": 3, "retry_delay": "0.2s"}
+    limits = {"max_duration": "10m", "calls_per_minute": 100_000, "max_runs": 100, "retry_delay": "0.2s"}
 
     def server(name: str, verify: dict[str, Any] | None) -> dict[str, Any]:
         write = {"class": "write", "egress": False, "control": ["key"], "output": "trusted"}

@@ -27,6 +27,8 @@ from interlock.store import (
 
 FOLLOW_EVERY_S = 0.3
 MAX_PAGE = 200
+MAX_DURATION_S = 10 * 366 * 86_400.0
+_SUBMIT = "interlock submit --help"
 _FIELDS = frozenset({"agent", "text", "inputs", "priority", "dedupe_key", "delay", "at", "max_duration"})
 
 
@@ -315,19 +317,19 @@ def _request(body: dict[str, Any], now: datetime.datetime) -> TaskRequest:
     """Read a submission; every fault names its field."""
     unknown = sorted(set(body) - _FIELDS)
     if unknown:
-        raise UserError(f"{unknown[0]}: unknown field; expected {', '.join(sorted(_FIELDS))}")
+        raise UserError(f"{unknown[0]}: unknown field; expected {', '.join(sorted(_FIELDS))}", hint=_SUBMIT)
     for name in ("agent", "text"):
         if not isinstance(body.get(name), str):
-            raise UserError(f"{name}: expected a text")
+            raise UserError(f"{name}: expected a text", hint=_SUBMIT)
     inputs = body.get("inputs") or {}
     if not isinstance(inputs, dict) or len(json.dumps(inputs)) > 200_000:
-        raise UserError("inputs: expected an object of at most 200,000 characters")
+        raise UserError("inputs: expected an object of at most 200,000 characters", hint=_SUBMIT)
     priority = body.get("priority", 5)
     if isinstance(priority, bool) or not isinstance(priority, int):
-        raise UserError("priority: expected a whole number from 0 to 9")
+        raise UserError("priority: expected a whole number from 0 to 9", hint=_SUBMIT)
     dedupe_key = body.get("dedupe_key")
     if dedupe_key is not None and not isinstance(dedupe_key, str):
-        raise UserError("dedupe_key: expected a text")
+        raise UserError("dedupe_key: expected a text", hint=_SUBMIT)
     return TaskRequest(
         agent=body["agent"],
         text=body["text"],
@@ -345,13 +347,13 @@ def _seconds(name: str, value: Any) -> float | None:
     try:
         return parse_duration_s(value)
     except ValueError as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {error}", hint=_SUBMIT) from error
 
 
 def _not_before(body: dict[str, Any], now: datetime.datetime) -> datetime.datetime | None:
     delay_s = _seconds("delay", body.get("delay"))
     if delay_s is not None and body.get("at") is not None:
-        raise UserError("delay and at: give one of them")
+        raise UserError("delay and at: give one of them", hint=_SUBMIT)
     if delay_s is not None:
         return now + datetime.timedelta(seconds=delay_s)
     if body.get("at") is None:
@@ -359,7 +361,11 @@ def _not_before(body: dict[str, Any], now: datetime.datetime) -> datetime.dateti
     try:
         moment = datetime.datetime.fromisoformat(str(body["at"]))
     except ValueError as error:
-        raise UserError(f"at: '{body['at']}' is no time: expected one such as 2026-12-24T18:00:00+01:00") from error
+        raise UserError(
+            f"at: '{body['at']}' is no time: expected one such as 2026-12-24T18:00:00+01:00", hint=_SUBMIT
+        ) from error
     if moment.tzinfo is None:
-        raise UserError("at: it has no time zone: add one, as in 2026-12-24T18:00:00+01:00 or …Z")
-    return moment
+        raise UserError("at: it has no time zone: add one, as in 2026-12-24T18:00:00+01:00 or …Z", hint=_SUBMIT)
+    if (moment - now).total_seconds() > MAX_DURATION_S:
+        raise UserError("at: it is more than ten years ahead", hint=_SUBMIT)
+    return max(moment, now)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from interlock.cli import edge
 from interlock.cli.connecting import connected
-from interlock.cli.options import Json
+from interlock.cli.options import Json, WholeNumber
 from interlock.cli.output import emit, paint_for, terminal_width
 from interlock.cli.views.audit import records_table, verdict_lines
 from interlock.model import UserError
@@ -19,7 +19,7 @@ MAX_RECORDS = 1000
 def list_records(
     *,
     task: Annotated[str | None, Parameter(help="Only what concerns this task.")] = None,
-    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    limit: Annotated[WholeNumber, Parameter(help="How many at most.")] = 50,
     json: Json = False,
 ) -> int:
     """The record, newest first: who did what, when and why."""

@@ -43,6 +43,10 @@ def _run(words: list[str]) -> int:
         print("\n".join(group_page(words[0])))
         return edge.OK
     as_json = "--json" in words
+    broken = next((word for word in words if not _is_text(word)), None)
+    if broken is not None:
+        shown = broken.encode(errors="surrogateescape").decode(errors="replace")
+        return edge.report_usage(f"'{shown[:60]}' is no UTF-8 text", "put it in as UTF-8", as_json=as_json)
     wrong = unknown_command(words)
     if wrong is not None:
         group = f"{words[0]} " if words[0] in GROUPS else ""
@@ -56,6 +60,11 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         edge.report(_system_error(error), as_json=as_json)
         return edge.FAILED
+
+
+def _is_text(word: str) -> bool:
+    """Whether the shell passed text; bytes that are none come as halves of surrogate pairs."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _dispatch(words: list[str], *, as_json: bool) -> int:

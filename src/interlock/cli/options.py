@@ -1,10 +1,26 @@
 """Options that many commands share, spelt and explained once."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
+
+def whole_number(_: Any, tokens: Sequence[Token]) -> int:
+    """A number without a fraction; nothing is rounded in silence.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = tokens[0].value
+    if re.fullmatch(r"[+-]?[0-9]{1,40}", text) is None:
+        raise ValueError(f"'{text[:40]}' is no whole number")
+    return int(text)
+
+
+WholeNumber: TypeAlias = Annotated[int, Parameter(converter=whole_number)]
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", negative="", help="Print JSON on stdout instead of text for people.")
 ]

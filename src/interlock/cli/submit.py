@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from interlock.cli import edge
 from interlock.cli.connecting import connected
-from interlock.cli.options import Json, Wait
+from interlock.cli.options import Json, Wait, WholeNumber
 from interlock.cli.output import Paint, emit, paint_for
 from interlock.cli.views.tasks import next_step, task_line
 from interlock.cli.waiting import status_of, wait_for
@@ -36,7 +36,7 @@ class Options:
         input: An input as name=text or name:=JSON; may be repeated. Inputs are data, never instructions.
     """
 
-    priority: int | None = None
+    priority: WholeNumber | None = None
     dedupe_key: str | None = None
     delay: str | None = None
     at: str | None = None
@@ -44,6 +44,7 @@ class Options:
     input: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
 
 
+LEAST_URGENT = 9
 _USUAL = Options()
 
 
@@ -96,8 +97,12 @@ def options_of(options: Options) -> Any:
     """The options that were given, as the API takes them.
 
     Raises:
-        UserError: an input is not name=text or name:=JSON, or comes twice.
+        UserError: the priority is none, or an input is not name=text or name:=JSON, or comes twice.
     """
+    if options.priority is not None and not 0 <= options.priority <= LEAST_URGENT:
+        raise UserError(
+            f"--priority: {options.priority} is not between 0 (first) and {LEAST_URGENT} (last)", hint=_HINT
+        )
     names = ("priority", "dedupe_key", "delay", "at", "max_duration")
     asked: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     inputs = inputs_of(options.input)
@@ -119,7 +124,12 @@ def inputs_of(texts: list[str]) -> dict[str, Any]:
         if name in inputs:
             raise UserError(f"--input: '{name}' is given twice", hint=_HINT)
         try:
-            inputs[name] = json_format.loads(value) if is_json else value
+            inputs[name] = json_format.loads(value, parse_constant=_no_number) if is_json else value
         except ValueError as error:
             raise UserError(f"--input {name}: found no JSON after ':='", hint=_HINT) from error
     return inputs
+
+
+def _no_number(name: str) -> None:
+    """JSON knows no NaN and no Infinity, though Python reads them."""
+    raise ValueError(f"{name} is no JSON")

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from interlock.cli import edge
 from interlock.cli.home_files import already_running, holder_of
 from interlock.cli.logs import log_to_stderr
-from interlock.cli.options import Json, Project, folder_of
+from interlock.cli.options import Json, Project, WholeNumber, folder_of
 from interlock.cli.output import emit, paint_for, progress
 from interlock.cli.views.status import up_lines
 from interlock.config import Settings, ensure_home
@@ -20,8 +20,8 @@ MAX_WORKERS = 64
 
 def up(
     *,
-    port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; 0 takes any free one.")] = None,
-    workers: Annotated[int | None, Parameter(help="How many worker processes.")] = None,
+    port: Annotated[WholeNumber | None, Parameter(help="Port on 127.0.0.1; 0 takes any free one.")] = None,
+    workers: Annotated[WholeNumber | None, Parameter(help="How many worker processes.")] = None,
     detach: Annotated[bool, Parameter(negative="", help="Go to the background as soon as it is ready.")] = False,
     project: Project = None,
     json: Json = False,

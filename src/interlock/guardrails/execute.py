@@ -29,6 +29,8 @@ from interlock.model import (
 from interlock.store import Database, call_rows
 from interlock.tools import Expectation, Toolbox
 
+COMMIT_S = 10.0
+
 
 @dataclass(frozen=True)
 class Executor:
@@ -39,19 +41,21 @@ class Executor:
     checkpoint: Checkpoint
     pulse: Pulse = field(default_factory=Pulse)
 
-    async def run(self, case: Case) -> ActOutcome:
-        """Send the call and commit what came of it."""
+    async def run(self, case: Case, *, again: bool = False) -> ActOutcome:
+        """Send the call and commit what came of it; `again`: it may have been sent before, and have acted."""
         try:
-            outcome = await self._send(case)
+            outcome = await self._send(case, again=again)
         except (ToolLost, ToolTimeout) as error:
-            if not self._repeatable(case):
+            if case.action_class is not ActionClass.READ:
+                if case.contract.idempotent and not again:
+                    return await self.run(case, again=True)
                 return await self._settle_doubt(case, error.message)
             timed_out = isinstance(error, ToolTimeout)
             failed = ToolResult(False, f"The tool gave no answer: {error.message}")
             outcome = Outcome(CallState.FAILED, failed, "timeout" if timed_out else "error")
         return await self._commit(case, outcome)
 
-    async def _send(self, case: Case) -> Outcome:
+    async def _send(self, case: Case, *, again: bool) -> Outcome:
         args = await self.checkpoint.with_contents(case.call.args)
         try:
             result = await self.toolbox.call(
@@ -63,7 +67,9 @@ class Executor:
             )
         except (ToolLost, ToolTimeout):
             raise
-        except Unavailable as error:  # it was never sent, so it can't have acted
+        except Unavailable as error:  # it was not sent
+            if again and case.action_class is not ActionClass.READ:
+                raise ToolLost(error.message) from error  # not now, but perhaps before
             return Outcome(CallState.FAILED, ToolResult(False, f"Not done: {error.message}"), "error")
         fault_point("call.executed")
         effect = None
@@ -78,12 +84,22 @@ class Executor:
         return Expectation(case.definition.pin_sha256, state, lambda: self.pulse.steady)
 
     async def _commit(self, case: Case, outcome: Outcome) -> ActOutcome:
+        """Write down what is known; a run that is stopped at this moment waits until it is."""
+        writing = asyncio.create_task(self._write_down(case, outcome))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing}, timeout=COMMIT_S)
+            if writing.done() and not writing.cancelled():
+                writing.exception()  # looked at, so that nobody calls it forgotten: the run is over either way
+            raise
+
+    async def _write_down(self, case: Case, outcome: Outcome) -> ActOutcome:
         try:
             async with self.database.transaction(case.subject.lease) as tx:
                 observation = await ledger.finish(tx, case, outcome)
         except Fenced:
-            note = asyncio.create_task(self._note_late(case, outcome))
-            await asyncio.shield(note)  # whoever notices that the run is lost cancels this, and the note must be made
+            await self._note_late(case, outcome)
             raise
         fault_point("call.finished")
         return Done(observation)
@@ -101,7 +117,7 @@ class Executor:
         """Go on with a call whose start is committed and whose outcome is not: a worker died in between."""
         case = await self._adopt(case)
         if self._repeatable(case):
-            return await self.run(case)
+            return await self.run(case, again=True)
         if case.call.before is None:
             return await self._settle_doubt(case, "a worker died during the call")
         return await self._look_at_state(case, case.call.before)

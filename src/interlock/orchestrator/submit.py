@@ -23,6 +23,7 @@ from interlock.store import Database, NewTask, Transaction, run_rows, task_rows
 
 MAX_TEXT_CHARS = 100_000
 UNDO_AGENT = "undo"
+HINT = "interlock submit --help"
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,15 @@ def _check(request: TaskRequest) -> None:
     if not request.text.strip():
         raise UserError("text: it is empty; say what the agent shall do", hint='interlock submit "TEXT" --agent A')
     if len(request.text) > MAX_TEXT_CHARS:
-        raise UserError(f"text: {len(request.text)} characters, more than {MAX_TEXT_CHARS}; put data into a file")
+        raise UserError(
+            f"text: {len(request.text)} characters, more than {MAX_TEXT_CHARS}; put data into a file", hint=HINT
+        )
     if not 0 <= request.priority <= 9:
-        raise UserError(f"priority: {request.priority} is not between 0 (first) and 9 (last)")
+        raise UserError(f"priority: {request.priority} is not between 0 (first) and 9 (last)", hint=HINT)
     if request.max_duration_s is not None and request.max_duration_s <= 0:
-        raise UserError("max_duration: it must be more than zero")
+        raise UserError("max_duration: it must be more than zero", hint=HINT)
     if request.dedupe_key is not None and not 0 < len(request.dedupe_key) <= 200:
-        raise UserError("dedupe_key: expected 1 to 200 characters")
+        raise UserError("dedupe_key: expected 1 to 200 characters", hint=HINT)
 
 
 async def _admit(

@@ -37,7 +37,8 @@ def parse_dsn(dsn: str) -> dict[str, str]:
         parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
     except psycopg.Error:
         raise _unreadable("") from None
-    if "@" in parts.get("host", "") or not _PORTS.fullmatch(parts.get("port", "")):
+    astray = "@" in parts.get("host", "") or ("://" in dsn and "@" in parts.get("dbname", ""))
+    if astray or not _PORTS.fullmatch(parts.get("port", "")):
         raise _unreadable("; an @, : or / of the password must be written as %40, %3A or %2F")
     return parts
 

@@ -1,6 +1,7 @@
 """Numbered migrations under an advisory lock, with checksums; run by the owner's role only, forward only."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 LOCK_TIMEOUT_S = 60
+TURN_S = 120.0
 OWNER_HINT = "as the role that owns the database: INTERLOCK_DATABASE_URL=… interlock db migrate"
 _LOCK = 7440_0001
+_LOOK_EVERY_S = 0.1
 _TABLE = """
 create table if not exists interlock.schema_migration (
   number     integer primary key,
@@ -52,8 +55,6 @@ def _connected(conninfo: str) -> Iterator[Connection]:
         raise DatabaseUnfit(
             f"this role may not bring the database up to date: {plain_error(error)}", hint=OWNER_HINT
         ) from error
-    except psycopg.errors.LockNotAvailable as error:
-        raise DatabaseUnavailable("another process has been bringing the database up to date for a minute") from error
     except psycopg.OperationalError as error:
         raise connection_error(error, conninfo) from error
 
@@ -72,11 +73,27 @@ def migrate(owner_conninfo: str) -> tuple[str, ...]:
             raise DatabaseUnfit("Postgres 15 or newer is needed", hint="upgrade Postgres, or leave database.url out")
         if not _missing(connection):
             return ()
-        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        _take_turn(connection)
         _ensure_app_role(connection)
         connection.execute(f"create schema if not exists {SCHEMA}")
         connection.execute(_TABLE)
         return tuple(_apply(connection, *one) for one in _missing(connection))
+
+
+def _take_turn(connection: Connection) -> None:
+    """Be the only process that changes the schema, until the session ends.
+
+    Asked again and again instead of waited for: whoever builds an index beside the running work waits for all
+    statements of others to end, and that would be this one.
+    """
+    deadline = time.monotonic() + TURN_S
+    while True:
+        row = connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
+        if row is not None and row[0]:
+            return
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(f"another process has been changing the schema for {TURN_S:.0f} s")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _missing(connection: Connection) -> list[tuple[int, str, str]]:
@@ -171,7 +188,7 @@ def preparing(owner_conninfo: str) -> Iterator[None]:
             raise DatabaseUnfit(
                 "only the owner of the schema may bring the dispatcher's part up to date", hint=OWNER_HINT
             )
-        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        _take_turn(connection)
         yield
 
 

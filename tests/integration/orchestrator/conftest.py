@@ -26,6 +26,7 @@ PATIENCE_S = 30.0
 READ = {"class": "read", "egress": False, "output": "trusted"}
 WRITE = {"class": "write", "egress": False, "control": ["key"], "output": "trusted"}
 INVERSE = {"tool": "log.append", "args": {"key": "undo-{key}", "text": "undone"}}
+ODD = ("flaky", "hopeless", "changes")  # agents that have a server of their own
 FAST = {"max_runs": 3, "retry_delay": "0.1s"}
 
 
@@ -68,7 +69,7 @@ def config(log: Path) -> dict[str, Any]:
         "echo": READ,
     }
     agents: dict[str, Any] = {
-        name: {"model": f"playbook:{name}", "tools": ["log.*", "flaky.*", "hopeless.*", "changes.*"], "limits": FAST}
+        name: {"model": f"playbook:{name}", "tools": ["log.*", *([f"{name}.*"] if name in ODD else [])], "limits": FAST}
         for name in PLAYBOOKS
     }
     agents["hasty"]["limits"] = {**FAST, "max_duration": "1s"}
@@ -125,9 +126,7 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(
-    interlock_postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
+async def house(interlock_postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """A worker that works, for all tests of a module."""
     folder = tmp_path_factory.mktemp("project")
     log = folder / "effects.jsonl"

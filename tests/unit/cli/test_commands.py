@@ -74,7 +74,7 @@ def test_the_parser_knows_every_command_without_loading_one() -> None:
         (["db", "xyzzy"], "there is no command 'db xyzzy'; there are: migrate"),
         (["frobnicate"], "there is no command 'frobnicate'"),
         (["up", "--prt", "3"], "Unknown option: --prt. Did you mean --port?"),
-        (["up", "--port", "x"], 'Invalid value for --port: unable to convert "x" into int.'),
+        (["up", "--port", "x"], "Invalid value for --port: 'x' is no whole number"),
         (["submit", "hello"], "interlock submit: --agent is missing"),
         (["deny", "1234"], "interlock deny: --reason is missing"),
         (["tasks", "show"], "interlock tasks show: TASK is missing"),

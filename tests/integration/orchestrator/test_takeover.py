@@ -1,0 +1,197 @@
+"""Workers that die, and workers that only stop for a while: what they held goes on elsewhere, and they can't disturb it.
+
+Real processes, forked as in the kill storm; the reaper is called by the test, with less patience than in real life.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from interlock.app import Control, check_project, control_of, this_host
+from interlock.config import Settings
+from interlock.orchestrator import Patience, reap
+
+from ...torture.stage import Stage, Workers, gone
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+PERSON = "person:ann"
+SOON = Patience(silent_s=1.0, hung_s=1.0, orphan_s=15.0)
+PATIENCE_S = 40.0
+TAKEOVER_S = 10.0  # 5 on a machine that is not busy
+
+
+@dataclass
+class Fleet:
+    """Worker processes, the control plane, and the tool server's log."""
+
+    control: Control
+    stage: Stage
+    workers: Workers
+
+    async def submit(self, agent: str, key: str, delay_s: float) -> str:
+        body = {"agent": agent, "text": "go", "inputs": {"key": key, "delay_s": delay_s}}
+        task, _ = await self.control.submit(body, PERSON)
+        return str(task["id"])
+
+    async def spawn(self) -> int:
+        """One more worker, once it has joined."""
+        pid = await self.workers.spawn()
+        async with asyncio.timeout(PATIENCE_S):
+            while pid not in [worker["pid"] for worker in (await self.control.status())["workers"]]:
+                await asyncio.sleep(0.02)
+        return pid
+
+    async def until(self, task_id: str, *states: str) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            while (view := await self.control.task(task_id))["state"] not in states:
+                await asyncio.sleep(0.05)
+        return view
+
+    async def called(self, task_id: str, state: str = "started") -> None:
+        """Wait until the last call of a task is in a state."""
+        async with asyncio.timeout(PATIENCE_S):
+            while [call["state"] for call in (await self.control.task(task_id))["calls"]][-1:] != [state]:
+                await asyncio.sleep(0.02)
+
+    async def take_over(self, task_id: str) -> None:
+        """Reap until the task is out of the hands of whoever held it."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await reap(self.control.database, this_host().name, SOON) == 0:
+                assert (await self.control.task(task_id))["state"] == "running"
+                await asyncio.sleep(0.2)
+
+    async def holder(self, task_id: str) -> int | None:
+        """The process that holds a task."""
+        worker = (await self.control.task(task_id))["worker"]
+        return next((w["pid"] for w in (await self.control.status())["workers"] if w["id"] == worker), None)
+
+    async def events(self, task_id: str) -> list[str]:
+        return [record["event"] for record in reversed(await self.control.audit(task_id, 1000))]
+
+    async def empty(self) -> None:
+        for pid in list(self.workers.pids):
+            await self.workers.kill(pid)
+        while (await self.control.status())["workers"]:
+            await reap(self.control.database, this_host().name, SOON)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    stage.build(concurrency=2)
+    settings, project = Settings.from_env(stage.env), check_project(stage.project, stage.env)
+    async with control_of(settings, project, stage.env) as control:
+        assert not await control.fleet.accept_first_seen(PERSON)
+        workers = Workers(stage)
+        try:
+            await workers.open()
+            yield Fleet(control, stage, workers)
+        finally:
+            await workers.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fleet(house: Fleet) -> AsyncIterator[Fleet]:
+    """No workers at first, none afterwards."""
+    yield house
+    await house.empty()
+
+
+async def test_what_a_killed_worker_held_goes_on_elsewhere_within_seconds(fleet: Fleet) -> None:
+    task_id = await fleet.submit("probed", "killed", 2.0)
+    await fleet.spawn()
+    await fleet.called(task_id)
+    await fleet.spawn()  # the other one can't have it
+    holder = await fleet.holder(task_id)
+    assert holder is not None
+    await fleet.workers.kill(holder)
+    killed = time.monotonic()
+    while await fleet.holder(task_id) in (holder, None):
+        assert time.monotonic() - killed < TAKEOVER_S
+        await asyncio.sleep(0.02)
+    view = await fleet.until(task_id, "completed")
+    assert (view["crashes"], [fleet.stage.count(f"killed/{place}") for place in "abc"]) == (1, [1, 1, 1])
+    assert "call.taken_over" in await fleet.events(task_id)
+
+
+async def test_a_stopped_worker_loses_its_run_and_its_late_result_is_refused(fleet: Fleet) -> None:
+    task_id = await fleet.submit("plain", "zombie", 2.0)
+    zombie = await fleet.spawn()
+    await fleet.called(task_id)
+    os.kill(zombie, signal.SIGSTOP)  # its tool server works on
+    try:
+        await fleet.take_over(task_id)
+        await fleet.spawn()
+        view = await fleet.until(task_id, "escalated")
+        call = view["calls"][0]
+        assert call["state"] == "in_doubt"
+        assert call["id"] in view["state_reason"]
+        async with asyncio.timeout(PATIENCE_S):
+            while fleet.stage.count("zombie/a") == 0:
+                await asyncio.sleep(0.05)
+    finally:
+        os.kill(zombie, signal.SIGCONT)
+    async with asyncio.timeout(PATIENCE_S):
+        while "call.late_outcome" not in await fleet.events(task_id):
+            await asyncio.sleep(0.05)
+    await gone(zombie, PATIENCE_S)
+    fleet.workers.pids.remove(zombie)
+    view = await fleet.control.task(task_id)
+    assert (view["state"], view["calls"][0]["state"]) == ("escalated", "in_doubt")
+    await fleet.control.resolve_call(call["id"], {"outcome": "done", "reason": "it is in the log"}, PERSON)
+    await fleet.until(task_id, "completed")
+    keys = [effect["key"] for effect in fleet.stage.effects() if effect["key"].startswith("zombie/")]
+    assert keys == ["zombie/a", "zombie/b", "zombie/c"]
+
+
+async def test_a_worker_that_is_only_slow_keeps_its_run(fleet: Fleet) -> None:
+    task_id = await fleet.submit("plain", "slow", 1.0)
+    worker = await fleet.spawn()
+    await fleet.called(task_id)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(0.5)
+        assert await reap(fleet.control.database, this_host().name) == 0
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    view = await fleet.until(task_id, "completed")
+    assert (view["crashes"], fleet.stage.count("slow/a")) == (0, 1)
+
+
+async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_the_others(fleet: Fleet) -> None:
+    """A session that holds a task's row is what a process leaves that is stopped within a transaction."""
+    stuck, free = await fleet.submit("plain", "stuck", 20.0), await fleet.submit("probed", "free", 1.0)
+    first = await fleet.spawn()
+    await fleet.called(stuck)
+    await fleet.called(free)
+    async with fleet.control.database.transaction() as tx:
+        await tx.row("select 1 from task where id = %s for update", [stuck])
+        await fleet.workers.kill(first)
+        await fleet.spawn()
+        other = await fleet.submit("probed", "other", 0.0)
+        await fleet.until(other, "completed")
+    view = await fleet.until(stuck, "escalated")
+    assert view["calls"][0]["state"] == "in_doubt"
+    await fleet.control.cancel(stuck, PERSON)
+    await fleet.until(free, "completed")
+
+
+async def test_who_was_taken_for_dead_and_still_takes_segments_loses_them(fleet: Fleet) -> None:
+    worker = await fleet.spawn()
+    task_id = await fleet.submit("probed", "declared", 6.0)
+    await fleet.called(task_id)
+    async with fleet.control.database.transaction() as tx:
+        await tx.run("delete from executor where pid = %s", [worker])
+    await fleet.take_over(task_id)
+    await gone(worker, PATIENCE_S)
+    fleet.workers.pids.remove(worker)
+    await fleet.spawn()
+    await fleet.until(task_id, "completed")
+    assert [fleet.stage.count(f"declared/{place}") for place in "abc"] == [1, 1, 1]
