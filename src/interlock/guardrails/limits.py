@@ -68,10 +68,7 @@ async def reserve(tx: Transaction, case: Case, *, agreed: bool) -> Claim | None:
 
     Returns the claim that does not fit, or None.
     """
-    claims = claims_of(case, tx.clock.now())
-    if agreed:
-        claims = [Claim(c.scope, c.resource, c.amount, 1e12, c.window_at) for c in claims if c.resource != "calls"]
-    return await allowance_rows.reserve(tx, claims)
+    return await allowance_rows.reserve(tx, claims_of(case, tx.clock.now()), beyond=agreed)
 
 
 async def settle(tx: Transaction, case: Case, files: int) -> None:

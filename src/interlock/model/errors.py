@@ -41,21 +41,21 @@ class ConfigError(UserError):
     """A configuration file is wrong; the message names file, line, key and what was expected."""
 
     code = "config_invalid"
-    hint = "interlock config check"
+    hint = "correct it, then: interlock config check"
 
 
 class PolicyError(UserError):
     """The policy can't be loaded, so nothing starts."""
 
     code = "policy_invalid"
-    hint = "interlock config check"
+    hint = "correct it, then: interlock config check"
 
 
 class PlaybookError(UserError):
     """A playbook is wrong; the message names file, line, key and what was expected."""
 
     code = "playbook_invalid"
-    hint = "interlock config check"
+    hint = "correct it, then: interlock config check"
 
 
 class UnknownAgent(UserError):

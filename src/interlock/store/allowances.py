@@ -19,8 +19,8 @@ class Claim:
     window_at: datetime.datetime = FOREVER
 
 
-async def reserve(tx: Transaction, claims: list[Claim]) -> Claim | None:
-    """Reserve all or nothing; the first claim that does not fit, or None when all do.
+async def reserve(tx: Transaction, claims: list[Claim], *, beyond: bool = False) -> Claim | None:
+    """Reserve all or nothing; the first claim that does not fit, or None when all do; `beyond` the caps all do.
 
     Rows are locked in one order, so that two workers never wait for each other. When one does not fit, the caller
     ends the transaction or goes on; nothing was reserved.
@@ -37,7 +37,7 @@ async def reserve(tx: Transaction, claims: list[Claim]) -> Claim | None:
             "select cap - used - reserved as room from allowance where scope = %s and resource = %s and window_at = %s",
             [claim.scope, claim.resource, claim.window_at],
         )
-        if row is None or row["room"] < claim.amount:
+        if row is None or (row["room"] < claim.amount and not beyond):
             return claim
     for claim in ordered:
         await tx.run(
