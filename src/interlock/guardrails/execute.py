@@ -49,7 +49,7 @@ class Executor:
             if case.action_class is not ActionClass.READ:
                 if case.contract.idempotent and not again:
                     return await self.run(case, again=True)
-                return await self._settle_doubt(case, error.message)
+                return await self._settle_doubt(case, error.message, over=isinstance(error, ToolLost))
             timed_out = isinstance(error, ToolTimeout)
             failed = ToolResult(False, f"The tool gave no answer: {error.message}")
             outcome = Outcome(CallState.FAILED, failed, "timeout" if timed_out else "error")
@@ -148,13 +148,16 @@ class Executor:
         action_class = call.action_class or case.action_class
         return replace(case, call=call, action_class=action_class)
 
-    async def _settle_doubt(self, case: Case, why: str) -> ActOutcome:
-        """Ask the declared check whether the call took effect; without an answer a person must find out."""
+    async def _settle_doubt(self, case: Case, why: str, *, over: bool = True) -> ActOutcome:
+        """Ask the declared check whether the call took effect; without an answer a person must find out.
+
+        `over`: nobody works on it any more. Else it may take effect after the check, so only "it did" is an answer.
+        """
         took_effect = await self._probe(case)
         if took_effect is True:
             text = "Done: the answer was lost, and the declared check found that the call took effect."
             return await self._commit(case, Outcome(CallState.DONE, ToolResult(True, text), "ok"))
-        if took_effect is False:
+        if took_effect is False and over:
             text = f"Not done: {why}, and the declared check found that the call did not take effect."
             return await self._commit(case, Outcome(CallState.FAILED, ToolResult(False, text), "error"))
         async with self.database.transaction(case.subject.lease) as tx:

@@ -2,21 +2,39 @@
 
 Every worker and the server do this once a second; one at a time, under an advisory lock. A process whose session
 lives on but that does not beat any more is taken for dead later: it may go on after that, but the epoch refuses what
-it writes, and its pulse what it would send.
+it writes, and its pulse what it would send. A call that it has sent may still take effect, so nobody can say yet that
+it did not: it is in doubt at once. Only of a process that is seen to be gone is it certain that its servers are too.
 """
 
 import logging
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from interlock.audit import record
-from interlock.model import AuditEntry, Conflict, NotFound, Unavailable, WorkerLost
+from interlock.guardrails import doubt
+from interlock.model import (
+    ActionClass,
+    AuditEntry,
+    CallState,
+    Conflict,
+    NotFound,
+    Unavailable,
+    WorkerLost,
+)
 from interlock.orchestrator.events import handle
-from interlock.store import Database, Row, Transaction, dispatch_rows, executor_rows, task_rows
+from interlock.store import Database, Row, Transaction, call_rows, dispatch_rows, executor_rows, task_rows
 
 log = logging.getLogger("interlock.reaper")
 DEAD_STATES = "ZX"
+
+
+class Fate(StrEnum):
+    """What became of a process: it is seen to be gone, with its tool servers, or it is only not heard of any more."""
+
+    DIED = "died"
+    SILENT = "fell silent"
 
 
 @dataclass(frozen=True)
@@ -41,8 +59,9 @@ async def reap(database: Database, host: str, patience: Patience | None = None) 
     for executor_id in await _dead_ones(database, host, patience):
         try:
             async with database.transaction() as tx:
-                if await executor_rows.claim_reaper(tx) and await _is_dead(tx, executor_id, host, patience):
-                    taken += await _take_over(tx, executor_id)
+                if await executor_rows.claim_reaper(tx):
+                    fate = await _fate_now(tx, executor_id, host, patience)
+                    taken += await _take_over(tx, executor_id, fate) if fate is not None else 0
         except Unavailable as error:  # perhaps it was stopped while it held a row; the others do not wait for that
             log.warning("takeover.delayed executor=%s error=%s", executor_id, error.message)
     async with database.transaction() as tx:
@@ -57,23 +76,23 @@ async def _dead_ones(database: Database, host: str, patience: Patience) -> list[
             return []
         known = {row["executor_id"]: row for row in await executor_rows.listing(tx)}
         suspects = sorted({*await dispatch_rows.held_by(tx), *known})
-        return [one for one in suspects if await _dead(tx, one, known.get(one), host, patience)]
+        return [one for one in suspects if await _fate(tx, one, known.get(one), host, patience) is not None]
 
 
-async def _is_dead(tx: Transaction, executor_id: str, host: str, patience: Patience) -> bool:
+async def _fate_now(tx: Transaction, executor_id: str, host: str, patience: Patience) -> Fate | None:
     rows = [row for row in await executor_rows.listing(tx) if row["executor_id"] == executor_id]
-    return await _dead(tx, executor_id, rows[0] if rows else None, host, patience)
+    return await _fate(tx, executor_id, rows[0] if rows else None, host, patience)
 
 
-async def _dead(tx: Transaction, executor_id: str, row: Row | None, host: str, patience: Patience) -> bool:
-    """Dead is: its session is gone, and it is silent, or its process on this host is gone; or it hangs, or was dead."""
-    if row is None:  # it has segments in hand, and joined before it took any: it was taken for dead since
-        return True
+async def _fate(tx: Transaction, executor_id: str, row: Row | None, host: str, patience: Patience) -> Fate | None:
+    """None while it counts as alive. One without a row joined before it took segments, and was given up since."""
+    if row is None:
+        return Fate.SILENT
     if not await executor_rows.session_lock_free(tx, executor_id):
-        return bool(row["silent_s"] > patience.hung_s)
+        return Fate.SILENT if row["silent_s"] > patience.hung_s else None
     if row["host"] == host and not process_lives(row["pid"]):
-        return True
-    return bool(row["silent_s"] > patience.silent_s)
+        return Fate.DIED
+    return Fate.SILENT if row["silent_s"] > patience.silent_s else None
 
 
 def process_lives(pid: int) -> bool:
@@ -91,28 +110,36 @@ def process_lives(pid: int) -> bool:
     return state not in DEAD_STATES
 
 
-async def _take_over(tx: Transaction, executor_id: str) -> int:
+async def _take_over(tx: Transaction, executor_id: str, fate: Fate) -> int:
     taken = 0
     segments = await dispatch_rows.segments_of(tx, executor_id)
     for task_id, segment_no in segments:
         await dispatch_rows.close_stale(tx, task_id, segment_no)
-        taken += await _lose(tx, task_id, segment_no, f"worker {executor_id} died")
+        taken += await _lose(tx, task_id, segment_no, fate, f"worker {executor_id} {fate}")
     await executor_rows.remove(tx, executor_id)
     ids = {"executor": executor_id}
-    await record(tx, AuditEntry("worker.lost", "system:reaper", ids, {"runs": taken}))
-    log.warning("worker.lost executor=%s runs=%d", executor_id, taken)
+    await record(tx, AuditEntry("worker.lost", "system:reaper", ids, {"runs": taken, "fate": fate}))
+    log.warning("worker.lost executor=%s fate=%s runs=%d", executor_id, fate, taken)
     return taken
 
 
-async def _lose(tx: Transaction, task_id: str, segment_no: int, reason: str) -> int:
+async def _lose(tx: Transaction, task_id: str, segment_no: int, fate: Fate, reason: str) -> int:
     try:
         task = await task_rows.get(tx, task_id, lock=True)
         if task.segment_no != segment_no or task.state.final:
             return 0
+        if fate is not Fate.DIED:
+            await _doubt_sent_calls(tx, task_id, reason)
         await handle(tx, task_id, WorkerLost(reason), "system:reaper")
     except (Conflict, NotFound):
         return 0
     return 1
+
+
+async def _doubt_sent_calls(tx: Transaction, task_id: str, reason: str) -> None:
+    for call in await call_rows.of_task(tx, task_id):
+        if call.state is CallState.STARTED and call.action_class is not ActionClass.READ:
+            await doubt(tx, call, "system:reaper", f"{reason}, and may still be at work on it")
 
 
 async def _adopt_orphans(tx: Transaction, older_than_s: float) -> int:
@@ -120,5 +147,7 @@ async def _adopt_orphans(tx: Transaction, older_than_s: float) -> int:
     taken = 0
     for row in await dispatch_rows.orphans(tx, older_than_s):
         how = str(row["status"] or "gone").lower()
-        taken += await _lose(tx, str(row["id"]), row["segment_no"], f"its segment was {how} without a result")
+        taken += await _lose(
+            tx, str(row["id"]), row["segment_no"], Fate.SILENT, f"its segment was {how} without a result"
+        )
     return taken

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from interlock import agent
 from interlock.config import AgentConfig, Project, fault_point, new_id
-from interlock.guardrails import Gate, Subject, Thinker
+from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
+    ActionClass,
     Answered,
     Blocked,
     CallRequest,
@@ -170,10 +171,21 @@ class Segments:
         """
         if isinstance(event, Parked):
             return Parked(await call_rows.open_approvals(tx, lease.task_id))
+        if isinstance(event, Stopped) and event.cause is StopCause.DRAINED:
+            await self._doubt_cut_off(tx, lease)
         if isinstance(event, Blocked) and event.doubtful_call is not None:
             call = await call_rows.get(tx, event.doubtful_call)
             return event if call.state is CallState.IN_DOUBT else Parked(0)
         return event
+
+    async def _doubt_cut_off(self, tx: Transaction, lease: Lease) -> None:
+        """A call that was cut off may still take effect until this worker's tool servers are gone, which is later."""
+        for call in await call_rows.of_task(tx, lease.task_id):
+            if call.state is CallState.STARTED and call.action_class is not ActionClass.READ:
+                name, _, tool = call.tool.partition(".")
+                server = self.project.config.tools.get(name)
+                if server is None or not contract_of(server, tool).idempotent:
+                    await doubt(tx, call, f"worker:{self.executor_id}", "its worker was shut down during the call")
 
     # ---- the work itself -----------------------------------------------------------------------
 

@@ -8,7 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from interlock.model import Conflict
+from interlock.guardrails import Pulse
+from interlock.guardrails.pulse import PULSE_S
+from interlock.model import Conflict, ToolRef, ToolUnavailable
+from interlock.tools import Expectation
 
 from .conftest import FINAL, PERSON, House
 
@@ -206,3 +209,18 @@ async def test_the_audit_verifies_and_every_start_has_its_intent(house: House) -
             " where r.event = 'call.intent' and r.task_id = c.task_id)"
         )
     assert rows == []
+
+
+async def test_a_worker_that_was_silent_for_too_long_sends_nothing(house: House) -> None:
+    pulse = Pulse()
+    assert pulse.steady
+    pulse.beat(time.monotonic() - PULSE_S)
+    assert not pulse.steady
+    args = {"key": "silent/a", "text": "x"}
+    expect = Expectation(still=lambda: pulse.steady)
+    with pytest.raises(ToolUnavailable, match="was not sent"):
+        await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, timeout_s=5.0, expect=expect)
+    assert house.effects("silent") == []
+    pulse.beat(time.monotonic())
+    assert (await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, timeout_s=5.0, expect=expect)).ok
+    assert house.effects("silent") == ["a"]

@@ -183,15 +183,33 @@ async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_t
     await fleet.until(free, "completed")
 
 
-async def test_who_was_taken_for_dead_and_still_takes_segments_loses_them(fleet: Fleet) -> None:
+async def test_what_a_worker_sent_before_it_was_given_up_is_in_doubt_however_the_check_answers(fleet: Fleet) -> None:
+    """The declared check would say "not done", and a moment later it would be done: the tool server still works."""
     worker = await fleet.spawn()
-    task_id = await fleet.submit("probed", "declared", 6.0)
+    task_id = await fleet.submit("probed", "given-up", 6.0)
     await fleet.called(task_id)
     async with fleet.control.database.transaction() as tx:
         await tx.run("delete from executor where pid = %s", [worker])
     await fleet.take_over(task_id)
+    await fleet.spawn()
+    view = await fleet.until(task_id, "escalated")
+    assert [call["state"] for call in view["calls"]] == ["in_doubt"]
+    await gone(worker, PATIENCE_S)  # it finds out that it was given up, and leaves
+    fleet.workers.pids.remove(worker)
+    outcome = "done" if fleet.stage.count("given-up/a") else "not_done"
+    await fleet.control.resolve_call(view["calls"][0]["id"], {"outcome": outcome, "reason": "the log"}, PERSON)
+    await fleet.until(task_id, "completed")
+    assert [fleet.stage.count(f"given-up/{place}") for place in "abc"] == [1, 1, 1]
+
+
+async def test_a_worker_that_is_told_to_go_hands_over_and_nothing_is_done_twice(fleet: Fleet) -> None:
+    task_id = await fleet.submit("probed", "drained", 1.5)
+    worker = await fleet.spawn()
+    await fleet.called(task_id)
+    os.kill(worker, signal.SIGTERM)  # a segment may end by itself for a while
     await gone(worker, PATIENCE_S)
     fleet.workers.pids.remove(worker)
     await fleet.spawn()
-    await fleet.until(task_id, "completed")
-    assert [fleet.stage.count(f"declared/{place}") for place in "abc"] == [1, 1, 1]
+    view = await fleet.until(task_id, "completed")
+    assert view["crashes"] == 0
+    assert [fleet.stage.count(f"drained/{place}") for place in "abc"] == [1, 1, 1]
