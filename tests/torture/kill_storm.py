@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.torture.stage import AGENTS, Dice, Stage, Workers
+
 from interlock.app import Control, check_project, control_of
 from interlock.config import Settings, SystemClock
 from interlock.store import Database, Row
-from tests.torture.stage import AGENTS, Dice, Stage, Workers
 
 PERSON = "person:storm"
 LOOK_EVERY_S = 0.4
@@ -145,8 +146,8 @@ class Storm:
         while self._submitted < number:
             agent = mix[self._submitted % len(mix)]
             key = f"task-{self._submitted:04}"
-            delay_s = round(self._dice.between(0.8, 2.5), 3)
-            inputs = {"key": key, "delay_s": delay_s}
+            before_s, after_s = (round(self._dice.between(0.4, 1.25), 3) for _ in range(2))
+            inputs = {"key": key, "delay_s": before_s, "linger_s": after_s}
             task, created = await self.control.submit({"agent": agent, "text": "go", "inputs": inputs}, PERSON)
             assert created
             self.story.tasks[task["id"]] = (agent, key)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from interlock.app import Control
-from interlock.store import Row
 from tests.torture.kill_storm import Plan, Story
 from tests.torture.stage import AGENTS, Stage
+
+from interlock.app import Control
+from interlock.store import Row
 
 TAKEOVER_P50_S = 2.0
 TAKEOVER_MAX_S = 5.0

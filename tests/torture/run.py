@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,7 +76,7 @@ def main(argv: list[str]) -> int:
         report = asyncio.run(weather(plan_of(given), Stage(folder.resolve())))
     finally:
         if given.keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            Stage(folder.resolve()).clear()
     report = {**report, "commit": commit(), "machine": machine(), "load": [round(n, 1) for n in os.getloadavg()]}
     if given.json is not None:
         given.json.write_text(json.dumps(report, indent=1) + "\n")

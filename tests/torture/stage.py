@@ -4,12 +4,16 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from interlock.config import SystemClock
+from interlock.store import EmbeddedPostgres, PostgresBinaries
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ("-m", "interlock.testing.faulty_server", "--mode", "ok", "--log")
@@ -83,12 +87,13 @@ def project_text(log: Path, concurrency: int) -> str:
 
 
 def playbook_text(agent: str) -> str:
-    """The steps of an agent, each as slow as the task says."""
+    """The steps of an agent, each as slow as the task says, before its effect and after it."""
+    slow = {name: "{{ inputs." + name + " }}" for name in ("delay_s", "linger_s")}
     steps = [
         {
             "id": place,
             "call": tool,
-            "args": {"key": "{{ inputs.key }}/" + place, "text": agent, "delay_s": "{{ inputs.delay_s }}"},
+            "args": {"key": "{{ inputs.key }}/" + place, "text": agent, **slow},
         }
         for tool, place in AGENTS[agent]
     ]
@@ -125,6 +130,14 @@ class Stage:
         for agent in AGENTS:
             (self.project / "playbooks" / f"{agent}.yaml").write_text(playbook_text(agent))
         self.log.touch(0o600)
+
+    def clear(self) -> None:
+        """Delete all of it, the database too: as root, its data is in another place."""
+        if (self.root / "home").is_dir():
+            EmbeddedPostgres(
+                self.root / "home" / "postgres", PostgresBinaries.find(self.env), clock=SystemClock(), env=self.env
+            ).destroy()
+        shutil.rmtree(self.root)
 
     def effects(self) -> list[dict[str, Any]]:
         """What the server says that it did; shape `{at, key, text, idempotency_key, pid}`."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.cli import edge
 from interlock.cli.output import progress
-from interlock.cli.words import one_line
+from interlock.cli.words import one_line, short
 
 if TYPE_CHECKING:
     from interlock.client import Client
@@ -21,7 +21,16 @@ STATUS_OF = {
 
 
 def wait_for(client: "Client", task_id: str, *, quiet: bool) -> dict[str, Any]:
-    """Follow a task until it is final or needs a person; its whole story then."""
+    """Follow a task until it is final or needs a person; its whole story then. Ctrl-C ends the waiting, not the task."""
+    try:
+        return _follow(client, task_id, quiet=quiet)
+    except KeyboardInterrupt:
+        name = short(task_id)
+        progress(f"task {name} goes on; interlock tasks watch {name}, or to stop it: interlock tasks cancel {name}")
+        raise
+
+
+def _follow(client: "Client", task_id: str, *, quiet: bool) -> dict[str, Any]:
     last = ""
     for event in client.events(task_id):
         if event.get("event") != "state" or quiet:

@@ -196,6 +196,7 @@ class FaultyServer:
             if cancelled.wait(delay_s):
                 return
             result = self._act(name, args, (params.get("_meta") or {}).get(_IDEMPOTENCY_KEY))
+            cancelled.wait(float(args.get("linger_s", 0)))  # it has happened, and nobody has heard of it yet
             self._misbehave(name, "after")
             self._send({"id": request_id, "result": result})
             if name == "echo" and self._options.mode == "changes" and not self._changed:
@@ -242,7 +243,7 @@ class FaultyServer:
 def describe(*, changed: bool) -> list[dict[str, Any]]:
     """The tools as they go over the wire."""
     text, number = {"type": "string"}, {"type": "number"}
-    entry = _object({"key": text, "text": text, "delay_s": number}, "key", "text")
+    entry = _object({"key": text, "text": text, "delay_s": number, "linger_s": number}, "key", "text")
     words = "Returns the text that it is given, and remembers it." if changed else "Returns the text that it is given."
     tools = [
         {**_tool("echo", words, _object({"text": text}, "text"), read=True), "outputSchema": _object({"text": text})},

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from interlock.config import SystemClock
 from interlock.guardrails import Pulse
 from interlock.guardrails.pulse import PULSE_S
 from interlock.model import Conflict, ToolRef, ToolUnavailable
@@ -52,7 +53,7 @@ async def test_the_same_request_is_the_same_task_until_it_is_final(house: House)
 
 
 async def test_a_delayed_task_waits(house: House) -> None:
-    before = datetime.datetime.now(datetime.UTC)  # noqa: TID251
+    before = SystemClock().now()
     view = await house.control.task(await house.submit("simple", "delayed", delay="1.5s"))
     assert view["state"] == "delayed"
     await asyncio.sleep(0.7)

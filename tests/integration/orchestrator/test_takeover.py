@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.torture.stage import Stage, Workers, gone
 
 from interlock.app import Control, check_project, control_of, this_host
 from interlock.config import Settings
 from interlock.orchestrator import Patience, reap
-
-from ...torture.stage import Stage, Workers, gone
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 PERSON = "person:ann"
@@ -36,7 +35,7 @@ class Fleet:
     workers: Workers
 
     async def submit(self, agent: str, key: str, delay_s: float) -> str:
-        body = {"agent": agent, "text": "go", "inputs": {"key": key, "delay_s": delay_s}}
+        body = {"agent": agent, "text": "go", "inputs": {"key": key, "delay_s": delay_s, "linger_s": 0}}
         task, _ = await self.control.submit(body, PERSON)
         return str(task["id"])
 
@@ -95,6 +94,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
             yield Fleet(control, stage, workers)
         finally:
             await workers.close()
+    await asyncio.to_thread(stage.clear)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
