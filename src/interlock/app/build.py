@@ -10,7 +10,7 @@ from interlock.app.control import Control
 from interlock.app.fleet import Fleet
 from interlock.app.ground import Foundation, foundation
 from interlock.config import Project, Settings, SystemClock, new_id
-from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker
+from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
 from interlock.model import VERSION
 from interlock.orchestrator import DbosEngine, Host, Segments, Worker
@@ -19,8 +19,14 @@ from interlock.tools import Snapshots, Toolbox
 
 
 def this_host() -> Host:
-    """Name and process id of this process."""
-    return Host(socket.gethostname(), os.getpid())
+    """Where this process runs: two containers may share a name, but not a boot and a process namespace."""
+    name = socket.gethostname()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return Host(name, os.getpid(), name)
+    return Host(name, os.getpid(), f"{name}@{boot}.{namespace}")
 
 
 def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], who: str) -> Toolbox:
@@ -38,6 +44,7 @@ def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], who
 async def control_of(settings: Settings, project: Project, env: Mapping[str, str]) -> AsyncIterator[Control]:
     """The control plane for the HTTP server: database, tools as data, no model and no calls."""
     Policy(project.config.policy)  # a policy that can't be loaded stops the start
+    refuse_unsafe_checks(project.config.tools)
     async with foundation(settings, project, env) as ground:
         toolbox = toolbox_of(settings, project, env, "server")
         try:

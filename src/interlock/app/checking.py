@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interlock.config import Project, load_project
-from interlock.guardrails import Policy
+from interlock.guardrails import Policy, refuse_unsafe_checks
 from interlock.inference import check_playbook
 
 
@@ -18,6 +18,7 @@ def check_project(folder: Path, env: Mapping[str, str]) -> Project:
     """
     project = load_project(folder, env)
     Policy(project.config.policy)
+    refuse_unsafe_checks(project.config.tools)
     for path in project.playbooks.values():
         check_playbook(path)
     return project

@@ -268,7 +268,12 @@ class Control:
             "tasks": states,
             "approvals_pending": len(pending),
             "workers": [
-                {"id": w["executor_id"], "host": w["host"], "pid": w["pid"], "heartbeat_at": when(w["heartbeat_at"])}
+                {
+                    "id": w["executor_id"],
+                    "host": w["host"].partition("@")[0],
+                    "pid": w["pid"],
+                    "heartbeat_at": when(w["heartbeat_at"]),
+                }
                 for w in workers
             ],
             "tools": health,

@@ -3,7 +3,7 @@
 from interlock.guardrails.approvals import decide, expire
 from interlock.guardrails.case import Subject
 from interlock.guardrails.checkpoint import Checkpoint
-from interlock.guardrails.contracts import contract_of
+from interlock.guardrails.contracts import contract_of, refuse_unsafe_checks
 from interlock.guardrails.expect import meets
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
@@ -29,4 +29,5 @@ __all__ = [
     "meets",
     "plan_undo",
     "proposal_of",
+    "refuse_unsafe_checks",
 ]

@@ -1,9 +1,10 @@
 """What is declared of a tool: by the operator, else by us for the servers that come with interlock."""
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from interlock.config import ContractConfig, ToolServerConfig
-from interlock.model import ActionClass, ToolContract
+from interlock.model import ActionClass, ConfigError, ToolContract, ToolRef, UserError
 
 _READ, _WRITE, _DESTRUCTIVE = ActionClass.READ, ActionClass.WRITE, ActionClass.DESTRUCTIVE
 
@@ -44,6 +45,28 @@ def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
         patterns = sorted((name for name in server.contracts if fnmatchcase(tool, name)), key=len, reverse=True)
         declared = server.contracts[patterns[0]] if patterns else None
     return base if declared is None else _merge(base, declared)
+
+
+def refuse_unsafe_checks(servers: Mapping[str, ToolServerConfig]) -> None:
+    """A `verify:` check is made by the gate itself, so it must be a declared read.
+
+    Raises:
+        ConfigError: it names no configured server, or a tool that is not declared as a read.
+    """
+    for name, server in servers.items():
+        for tool, contract in server.contracts.items():
+            if contract.verify is None:
+                continue
+            where = f"tools.{name}.contracts.{tool}.verify"
+            try:
+                ref = ToolRef.parse(str(contract.verify.get("tool", "")))
+            except UserError as error:
+                raise ConfigError(f"{where}: {error.message}") from error
+            target = servers.get(ref.server)
+            if target is None or contract_of(target, ref.name).action_class is not _READ:
+                raise ConfigError(
+                    f"{where}: {ref} is not declared as a read: expected `contracts: {{{ref.name}: {{class: read}}}}`"
+                )
 
 
 def _merge(base: ToolContract, declared: ContractConfig) -> ToolContract:

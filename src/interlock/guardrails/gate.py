@@ -12,7 +12,7 @@ from interlock.guardrails import approvals, ledger, limits, plan, validate
 from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.classify import classify
-from interlock.guardrails.contracts import contract_of
+from interlock.guardrails.contracts import contract_of, refuse_unsafe_checks
 from interlock.guardrails.execute import Executor
 from interlock.guardrails.ledger import Start
 from interlock.guardrails.policy import Policy
@@ -60,6 +60,7 @@ class Gate:
         self._checkpoint = checkpoint
         self._executor = Executor(database, toolbox, checkpoint, pulse or Pulse())
         self.policy = Policy(project.config.policy)
+        refuse_unsafe_checks(self._servers)
 
     async def act(self, subject: Subject, request: CallRequest) -> ActOutcome:
         """Answer one call: carried out, refused, held for a person, or in doubt.

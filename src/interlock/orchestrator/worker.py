@@ -25,10 +25,17 @@ FORGET_AFTER_S = 3 * 86_400.0
 
 @dataclass(frozen=True)
 class Host:
-    """Where this process runs."""
+    """Where this process runs.
+
+    Attributes:
+        name: the host's name, for people.
+        pid: the process id, which means something only within `place`.
+        place: the name with what tells apart hosts and containers of one name: boot and process namespace.
+    """
 
     name: str
     pid: int
+    place: str
 
 
 async def housekeeping(database: Database, host: Host) -> None:
@@ -36,7 +43,7 @@ async def housekeeping(database: Database, host: Host) -> None:
     rounds = 0
     while True:
         try:
-            await reap(database, host.name)
+            await reap(database, host.place)
             await expire_approvals(database)
             if rounds % 600 == 0:
                 async with database.transaction() as tx:
@@ -88,7 +95,7 @@ class Worker:
         executor_id = self.segments.executor_id
         self.pulse.beat(time.monotonic())
         async with self.database.transaction() as tx:
-            await executor_rows.register(tx, executor_id, self.host.name, self.host.pid, self.segments.project.sha256)
+            await executor_rows.register(tx, executor_id, self.host.place, self.host.pid, self.segments.project.sha256)
             await record(tx, AuditEntry("worker.joined", f"worker:{executor_id}", {"executor": executor_id}))
 
     async def _watch(self, stop: asyncio.Event) -> None:

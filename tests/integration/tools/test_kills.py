@@ -76,11 +76,13 @@ async def test_twenty_kills_of_one_server_are_no_error_at_another(tooling: Any) 
 async def test_servers_do_not_outlive_a_killed_worker(tooling: Any) -> None:
     command = [sys.executable, "-c", WORKER, str(tooling.folder), "ok", "hang-start", "hang-on-call"]
     worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert worker.stdout is not None
-    assert await worker.stdout.readline() == b"started\n"
-    assert len(tooling.running()) == 4
-    worker.kill()
-    await worker.wait()
+    try:
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"started\n"
+        await tooling.until(lambda: len(tooling.running()) == 4, 30)
+    finally:
+        worker.kill()
+        await worker.wait()
     started = time.monotonic()
     await tooling.until(lambda: not tooling.running(), 5)
     assert time.monotonic() - started < 5

@@ -32,7 +32,8 @@ async def test_git_time_and_ours_start_together_and_work(tooling: Any, repositor
         bad=ToolServerConfig(command="no-such-mcp-server"),
     )
     health = await box.start(["git", "time", "ours", "bad"])
-    assert [found.state for found in health] == [ServerState.READY] * 3 + [ServerState.DEGRADED]
+    assert [found.state for found in health[:3]] == [ServerState.READY] * 3
+    assert health[3].state in (ServerState.DEGRADED, ServerState.STARTING)  # it is tried again and again
     assert health[0].tools >= 10
 
     definitions = await box.definitions("git")
