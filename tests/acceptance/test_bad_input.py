@@ -425,7 +425,7 @@ def test_arguments_that_change_after_the_approval_do_not_run(running: Running, h
     os.kill(worker["pid"], signal.SIGSTOP)
     try:
         assert running.run("approve", approval["id"], "--yes").status == 0
-        values: list[object] = [sealer.seal(args)]
+        values: list[object] = [sealer.seal(args, f"call.args:{approval['call']}")]
         changed = "update call set args = %s"
         if hash_too:
             from interlock.model import canonical_sha256

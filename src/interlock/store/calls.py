@@ -33,9 +33,9 @@ async def propose(
             request.call_no,
             turn_seq,
             request.tool,
-            tx.sealer.seal(request.args),
+            tx.sealer.seal(request.args, f"call.args:{call_id}"),
             canonical_sha256(request.args),
-            tx.sealer.seal(request.reason),
+            tx.sealer.seal(request.reason, f"call.reason:{call_id}"),
             lease.epoch,
             tx.clock.now(),
         ],
@@ -77,7 +77,10 @@ async def last_number(tx: Transaction, task_id: str) -> int:
 
 async def keep(tx: Transaction, call: Call) -> None:
     """Store everything of a call that can change."""
-    seal = tx.sealer.seal
+
+    def seal(column: str, value: Any) -> bytes | None:
+        return tx.sealer.seal(value, f"call.{column}:{call.id}") if value else None
+
     await tx.run(
         "update call set state = %(state)s, epoch = %(epoch)s, class = %(class)s, egress = %(egress)s,"
         " decision = %(decision)s, rules = %(rules)s, reasons = %(reasons)s, plan_entry = %(plan_entry)s,"
@@ -96,11 +99,11 @@ async def keep(tx: Transaction, call: Call) -> None:
             "plan_entry": call.plan_entry,
             "pin": call.pin_sha256,
             "approval": call.approval_id,
-            "result": None if call.result is None else seal(call.result),
-            "before": None if call.before is None else seal(call.before),
-            "effect": None if call.effect is None else seal(call.effect),
+            "result": seal("result", call.result),
+            "before": seal("before", call.before),
+            "effect": seal("effect", call.effect),
             "undo": call.undo,
-            "undo_note": seal(call.undo_note[:2000]) if call.undo_note else None,
+            "undo_note": seal("undo_note", call.undo_note[:2000]),
             "started_at": call.started_at,
             "ended_at": call.ended_at,
         },
@@ -120,7 +123,9 @@ async def open_approvals(tx: Transaction, task_id: str) -> int:
 
 
 def _call(tx: Transaction, row: Row) -> Call:
-    opened = tx.sealer.open
+    def opened(column: str) -> Any:
+        return tx.sealer.open(row[column], f"call.{column}:{row['id']}")
+
     return Call(
         id=str(row["id"]),
         task_id=str(row["task_id"]),
@@ -128,9 +133,9 @@ def _call(tx: Transaction, row: Row) -> Call:
         call_no=row["call_no"],
         turn_seq=row["turn_seq"],
         tool=row["tool"],
-        args=dict(opened(row["args"])),
+        args=dict(opened("args")),
         args_sha256=row["args_sha256"],
-        reason=str(opened(row["reason"])),
+        reason=str(opened("reason")),
         state=CallState(row["state"]),
         epoch=row["epoch"],
         created_at=row["created_at"],
@@ -144,11 +149,11 @@ def _call(tx: Transaction, row: Row) -> Call:
         approval_id=None if row["approval_id"] is None else str(row["approval_id"]),
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        result=opened(row["result"]),
-        before=opened(row["before"]),
-        effect=opened(row["effect"]),
+        result=opened("result"),
+        before=opened("before"),
+        effect=opened("effect"),
         undo=UndoState(row["undo"]),
-        undo_note=opened(row["undo_note"]) or "",
+        undo_note=opened("undo_note") or "",
     )
 
 

@@ -12,7 +12,7 @@ async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: st
     """Store a configuration version; False when it was there already."""
     count = await tx.run(
         "insert into config_version (sha256, body, applied_at, applied_by) values (%s, %s, %s, %s) on conflict do nothing",
-        [sha256, tx.sealer.seal(body), tx.clock.now(), by],
+        [sha256, tx.sealer.seal(body, f"config_version.body:{sha256}"), tx.clock.now(), by],
     )
     return count == 1
 
@@ -20,7 +20,7 @@ async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: st
 async def config(tx: Transaction, sha256: str) -> dict[str, Any] | None:
     """A configuration version."""
     row = await tx.row("select body from config_version where sha256 = %s", [sha256])
-    return None if row is None else dict(tx.sealer.open(row["body"]))
+    return None if row is None else dict(tx.sealer.open(row["body"], f"config_version.body:{sha256}"))
 
 
 async def pins(tx: Transaction, server: str) -> dict[str, str]:
@@ -95,11 +95,11 @@ async def keep_blob(tx: Transaction, sha256: str, body: bytes) -> None:
     """Store bytes under their hash."""
     await tx.run(
         "insert into blob (sha256, size, body, at) values (%s, %s, %s, %s) on conflict do nothing",
-        [sha256, len(body), tx.sealer.seal_bytes(body), tx.clock.now()],
+        [sha256, len(body), tx.sealer.seal_bytes(body, f"blob.body:{sha256}"), tx.clock.now()],
     )
 
 
 async def blob(tx: Transaction, sha256: str) -> bytes | None:
     """Bytes by their hash."""
     row = await tx.row("select body from blob where sha256 = %s", [sha256])
-    return None if row is None else tx.sealer.open_bytes(row["body"])
+    return None if row is None else tx.sealer.open_bytes(row["body"], f"blob.body:{sha256}")

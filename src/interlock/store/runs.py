@@ -27,7 +27,7 @@ async def open_run(tx: Transaction, task_id: str, run_no: int, *, clean: bool, n
     """Begin a run; one that is not clean inherits the history of the run before."""
     await tx.run(
         "insert into run (task_id, run_no, clean, note, started_at) values (%s, %s, %s, %s, %s)",
-        [task_id, run_no, clean, tx.sealer.seal(note[:2000]), tx.clock.now()],
+        [task_id, run_no, clean, tx.sealer.seal(note[:2000], f"run.note:{task_id}:{run_no}"), tx.clock.now()],
     )
 
 
@@ -42,7 +42,7 @@ async def close_run(tx: Transaction, task_id: str, run_no: int, outcome: str) ->
 async def runs(tx: Transaction, task_id: str) -> list[Row]:
     """All runs of a task, in order."""
     rows = await tx.rows("select * from run where task_id = %s order by run_no", [task_id])
-    return [{**row, "note": tx.sealer.open(row["note"])} for row in rows]
+    return [{**row, "note": tx.sealer.open(row["note"], f"run.note:{task_id}:{row['run_no']}")} for row in rows]
 
 
 async def append(tx: Transaction, task_id: str, run_no: int, turn: Turn) -> int:
@@ -60,7 +60,14 @@ async def append(tx: Transaction, task_id: str, run_no: int, turn: Turn) -> int:
     try:
         await tx.run(
             "insert into turn (task_id, run_no, seq, kind, body, at) values (%s, %s, %s, %s, %s, %s)",
-            [task_id, run_no, row["seq"], _KINDS[type(turn)], tx.sealer.seal(asdict(turn)), tx.clock.now()],
+            [
+                task_id,
+                run_no,
+                row["seq"],
+                _KINDS[type(turn)],
+                tx.sealer.seal(asdict(turn), _place(task_id, run_no, row["seq"])),
+                tx.clock.now(),
+            ],
         )
     except psycopg.errors.UniqueViolation as error:
         raise Conflict("the history was changed at the same time") from error
@@ -74,10 +81,12 @@ async def history(tx: Transaction, task_id: str, run_no: int) -> tuple[Turn, ...
         "  select run_no, clean from run where task_id = %(task)s and run_no = %(run)s"
         "  union all select r.run_no, r.clean from line l join run r on r.task_id = %(task)s and r.run_no = l.run_no - 1"
         "  where not l.clean)"
-        " select t.kind, t.body from turn t join line using (run_no) where t.task_id = %(task)s order by t.run_no, t.seq",
+        " select t.kind, t.body, t.run_no, t.seq from turn t join line using (run_no) where t.task_id = %(task)s order by t.run_no, t.seq",
         {"task": task_id, "run": run_no},
     )
-    return tuple(_turn(row["kind"], tx.sealer.open(row["body"])) for row in rows)
+    return tuple(
+        _turn(row["kind"], tx.sealer.open(row["body"], _place(task_id, row["run_no"], row["seq"]))) for row in rows
+    )
 
 
 async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
@@ -87,10 +96,14 @@ async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     )
     shown = []
     for row in rows:
-        body = dict(tx.sealer.open(row["body"]))
+        body = dict(tx.sealer.open(row["body"], _place(task_id, row["run_no"], row["seq"])))
         body.pop("provider", None)
         shown.append({"run_no": row["run_no"], "seq": row["seq"], "kind": row["kind"], "body": body, "at": row["at"]})
     return shown
+
+
+def _place(task_id: str, run_no: int, seq: int) -> str:
+    return f"turn.body:{task_id}:{run_no}:{seq}"
 
 
 def _turn(kind: str, body: dict[str, Any]) -> Turn:

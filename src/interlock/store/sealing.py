@@ -1,7 +1,8 @@
 """Encryption at rest: AES-256-GCM with keys that live outside the database.
 
-A sealed value is `1 byte version | 4 bytes key id | 12 bytes nonce | ciphertext with tag`. The first key seals;
-all of them open, so keys can be rotated.
+A sealed value is `1 byte version | 4 bytes key id | 12 bytes nonce | ciphertext with tag`. It is bound to its place
+(table, column and row): moved anywhere else, it does not open. The first key seals; all of them open, so keys can be
+rotated.
 """
 
 import hashlib
@@ -29,20 +30,20 @@ class Sealer:
         self._ciphers = {key_id(key): AESGCM(key) for key in keys}
         self._current = key_id(keys[0])
 
-    def seal_bytes(self, value: bytes) -> bytes:
-        """Encrypt bytes; larger values are compressed first."""
+    def seal_bytes(self, value: bytes, place: str) -> bytes:
+        """Encrypt bytes for a place such as `call.args:<id>`; larger values are compressed first."""
         flag = b"\x00"
         if len(value) >= _COMPRESS_FROM_BYTES:
             flag, value = b"\x01", zlib.compress(value, 1)
         nonce = os.urandom(12)
-        sealed = self._ciphers[self._current].encrypt(nonce, flag + value, _VERSION)
+        sealed = self._ciphers[self._current].encrypt(nonce, flag + value, _VERSION + place.encode())
         return _VERSION + self._current + nonce + sealed
 
-    def open_bytes(self, sealed: bytes) -> bytes:
+    def open_bytes(self, sealed: bytes, place: str) -> bytes:
         """Decrypt what `seal_bytes` made.
 
         Raises:
-            ConfigError: it was sealed with a key that is not here, or was altered.
+            ConfigError: it was sealed with a key that is not here, was altered, or was moved from another place.
         """
         from cryptography.exceptions import InvalidTag
 
@@ -53,18 +54,20 @@ class Sealer:
                 "the database was written with another data key", hint="restore keys/data.key of the first start"
             )
         try:
-            plain = cipher.decrypt(sealed[5:17], sealed[17:], _VERSION)
+            plain = cipher.decrypt(sealed[5:17], sealed[17:], _VERSION + place.encode())
         except InvalidTag as error:
-            raise ConfigError("a sealed value in the database was altered", hint="interlock audit verify") from error
+            raise ConfigError(
+                "a sealed value in the database was altered or moved", hint="interlock audit verify"
+            ) from error
         return zlib.decompress(plain[1:]) if plain[:1] == b"\x01" else plain[1:]
 
-    def seal(self, value: Any) -> bytes:
-        """Encrypt a JSON value."""
-        return self.seal_bytes(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    def seal(self, value: Any, place: str) -> bytes:
+        """Encrypt a JSON value for a place."""
+        return self.seal_bytes(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), place)
 
-    def open(self, sealed: bytes | None) -> Any:
+    def open(self, sealed: bytes | None, place: str) -> Any:
         """Decrypt a JSON value; None stays None."""
-        return None if sealed is None else json.loads(self.open_bytes(sealed))
+        return None if sealed is None else json.loads(self.open_bytes(sealed, place))
 
 
 def key_id(key: bytes) -> bytes:

@@ -72,10 +72,10 @@ async def insert(tx: Transaction, new: NewTask) -> bool:
             "id": new.id,
             "agent": request.agent,
             "kind": request.kind,
-            "request": tx.sealer.seal(body),
+            "request": tx.sealer.seal(body, f"task.request:{new.id}"),
             "request_sha256": canonical_sha256(body),
             "state": new.state,
-            "reason": tx.sealer.seal(new.reason),
+            "reason": tx.sealer.seal(new.reason, f"task.state_reason:{new.id}"),
             "priority": request.priority,
             "deadline": virtual_deadline(request.priority, starts_at),
             "dedupe_key": new.dedupe_key,
@@ -174,18 +174,20 @@ async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
     row = await tx.row("select request from task where id = %s", [task_id])
     if row is None:
         raise NotFound(f"there is no task {task_id}")
-    return dict(tx.sealer.open(row["request"]))
+    return dict(tx.sealer.open(row["request"], f"task.request:{task_id}"))
 
 
 async def result_of(tx: Transaction, task_id: str) -> dict[str, Any] | None:
     """What came out; shape `{text, …}`."""
     row = await tx.row("select result from task where id = %s", [task_id])
-    return None if row is None else tx.sealer.open(row["result"])
+    return None if row is None else tx.sealer.open(row["result"], f"task.result:{task_id}")
 
 
 async def keep_result(tx: Transaction, task_id: str, result: dict[str, Any]) -> None:
     """Store what came out."""
-    await tx.run("update task set result = %s where id = %s", [tx.sealer.seal(result), task_id])
+    await tx.run(
+        "update task set result = %s where id = %s", [tx.sealer.seal(result, f"task.result:{task_id}"), task_id]
+    )
 
 
 async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
@@ -201,7 +203,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
         {
             "id": task_id,
             "state": life.state,
-            "reason": tx.sealer.seal(life.reason[:REASON_CHARS]),
+            "reason": tx.sealer.seal(life.reason[:REASON_CHARS], f"task.state_reason:{task_id}"),
             "run_no": life.run_no,
             "segment_no": life.segment_no,
             "crashes": life.crashes,
@@ -278,7 +280,7 @@ def _task(tx: Transaction, row: Row) -> Task:
         id=str(row["id"]),
         kind=TaskKind(row["kind"]),
         state=TaskState(row["state"]),
-        state_reason=str(tx.sealer.open(row["state_reason"])),
+        state_reason=str(tx.sealer.open(row["state_reason"], f"task.state_reason:{row['id']}")),
         limits=TaskLimits(**row["limits"]),
         retry_of=None if row["retry_of"] is None else str(uuid.UUID(str(row["retry_of"]))),
         **plain,
