@@ -81,7 +81,8 @@ async def history(tx: Transaction, task_id: str, run_no: int) -> tuple[Turn, ...
         "  select run_no, clean from run where task_id = %(task)s and run_no = %(run)s"
         "  union all select r.run_no, r.clean from line l join run r on r.task_id = %(task)s and r.run_no = l.run_no - 1"
         "  where not l.clean)"
-        " select t.kind, t.body, t.run_no, t.seq from turn t join line using (run_no) where t.task_id = %(task)s order by t.run_no, t.seq",
+        " select t.kind, t.body, t.run_no, t.seq from turn t join line using (run_no)"
+        " where t.task_id = %(task)s order by t.run_no, t.seq",
         {"task": task_id, "run": run_no},
     )
     return tuple(
