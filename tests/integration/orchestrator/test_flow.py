@@ -11,7 +11,7 @@ import pytest
 from interlock.config import SystemClock
 from interlock.guardrails import Pulse
 from interlock.guardrails.pulse import PULSE_S
-from interlock.model import Conflict, ToolRef, ToolUnavailable
+from interlock.model import ConfigError, Conflict, ToolRef, ToolUnavailable
 from interlock.tools import Expectation
 
 from .conftest import FINAL, PERSON, House
@@ -148,8 +148,11 @@ async def test_arguments_changed_behind_the_approval_do_not_run(house: House) ->
             [other["call"], approval["call"]],
         )
     await house.answer(approval, "approve")
-    view = await house.rest(task_id, *FINAL, "escalated")
-    assert view["state"] != "completed"
+    async with asyncio.timeout(30):
+        while (await house.control.tasks(None, None, None, 50))["items"][0]["state"] not in ("failed", "escalated"):
+            await asyncio.sleep(0.1)
+    with pytest.raises(ConfigError, match="altered or moved"):
+        await house.control.task(task_id)
     assert house.effects("tampered") == ["a"]
     assert house.effects("tampered-other") == ["a"]
     await house.control.cancel(other["task"], PERSON)
