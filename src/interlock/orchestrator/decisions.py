@@ -80,7 +80,7 @@ async def resolve(database: Database, task_id: str, resolution: Resolution, reas
 async def _refuse_doubt(tx: Transaction, task_id: str, resolution: Resolution) -> None:
     if resolution is Resolution.FAIL:
         return
-    doubtful = [call for call in await call_rows.of_task(tx, task_id) if call.state is CallState.IN_DOUBT]
+    doubtful = await call_rows.in_state(tx, task_id, CallState.IN_DOUBT)
     if doubtful:
         call = doubtful[0]
         raise Conflict(
@@ -115,7 +115,7 @@ async def resolve_call(database: Database, call_id: str, outcome: str, reason: s
         await call_rows.keep(tx, call)
         ids = {"task": call.task_id, "run": call.run_no, "call": call.id}
         await record(tx, AuditEntry("call.resolved", by, ids, {"outcome": outcome, "reason": reason[:300]}))
-        others = [c for c in await call_rows.of_task(tx, task.id) if c.state is CallState.IN_DOUBT]
+        others = await call_rows.in_state(tx, task.id, CallState.IN_DOUBT)
         if task.state is not TaskState.ESCALATED or others:
             return task_rows.life_of(task)
         return await handle(tx, task.id, Resolved(Resolution.CONTINUE, by, f"call {call.call_no}: {outcome}"), by)

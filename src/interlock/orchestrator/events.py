@@ -90,9 +90,8 @@ async def _start_run(tx: Transaction, task: Task, command: StartRun) -> None:
 async def _settle_leftovers(tx: Transaction, task: Task) -> None:
     """A task that is over leaves no question open, and no call of which nobody says whether it took effect."""
     await approval_rows.close_of_task(tx, task.id, ApprovalState.SUPERSEDED)
-    for call in await call_rows.of_task(tx, task.id):
-        if call.state is CallState.STARTED:
-            await doubt(tx, call, "system:orchestrator", "the task was stopped while the call was under way")
+    for call in await call_rows.in_state(tx, task.id, CallState.STARTED):
+        await doubt(tx, call, "system:orchestrator", "the task was stopped while the call was under way")
 
 
 def first_state(delay_s: float) -> TaskState:

@@ -180,8 +180,8 @@ class Segments:
 
     async def _doubt_cut_off(self, tx: Transaction, lease: Lease) -> None:
         """A call that was cut off may still take effect until this worker's tool servers are gone, which is later."""
-        for call in await call_rows.of_task(tx, lease.task_id):
-            if call.state is CallState.STARTED and call.action_class is not ActionClass.READ:
+        for call in await call_rows.in_state(tx, lease.task_id, CallState.STARTED):
+            if call.action_class is not ActionClass.READ:
                 name, _, tool = call.tool.partition(".")
                 server = self.project.config.tools.get(name)
                 if server is None or not contract_of(server, tool).idempotent:

@@ -69,6 +69,12 @@ async def of_task(tx: Transaction, task_id: str) -> list[Call]:
     return [_call(tx, row) for row in rows]
 
 
+async def in_state(tx: Transaction, task_id: str, state: CallState) -> list[Call]:
+    """The calls of a task that are in a state, in order; the others are not even opened."""
+    rows = await tx.rows("select * from call where task_id = %s and state = %s order by call_no", [task_id, state])
+    return [_call(tx, row) for row in rows]
+
+
 async def last_number(tx: Transaction, task_id: str) -> int:
     """The highest call number of a task, 0 when there is none."""
     row = await tx.row("select coalesce(max(call_no), 0) as n from call where task_id = %s", [task_id])
