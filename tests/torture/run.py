@@ -16,6 +16,7 @@ from tests.torture.stage import ROOT, Stage
 
 FULL = {"kills": 200, "tasks": 400}
 CUT = {"kills": 20, "tasks": 60}
+TIMES = ("takeover_s_p50", "takeover_s_max")  # the short form shows them and judges only what is right or wrong
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -68,7 +69,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run it; 0 when every bar holds."""
+    """Run it; 0 when every bar holds (in the short form: every bar but those of time)."""
     given = parse(argv)
     folder = given.keep or Path(tempfile.mkdtemp(prefix="interlock-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,8 @@ def main(argv: list[str]) -> int:
     if given.json is not None:
         given.json.write_text(json.dumps(report, indent=1) + "\n")
     show(report)
-    return 0 if all(bar["holds"] for bar in report["bars"]) else 1
+    judged = [bar for bar in report["bars"] if not (given.cut and bar["name"] in TIMES)]
+    return 0 if all(bar["holds"] for bar in judged) else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TAKEOVER_MAX_S = 30.0  # on a machine that others use as well; `scripts/torture` demands 5
 
 
 @pytest.mark.torture
@@ -19,6 +18,6 @@ def test_twenty_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380, check=False)
     assert report_file.exists(), ended.stdout + ended.stderr
     bars = {bar["name"]: bar for bar in json.loads(report_file.read_text())["bars"]}
-    assert bars.pop("takeover_s_max")["value"] <= TAKEOVER_MAX_S
-    bars.pop("takeover_s_p50")
-    assert [bar for bar in bars.values() if not bar["holds"]] == [], ended.stdout
+    judged = [bar for name, bar in bars.items() if not name.startswith("takeover_s_")]
+    assert [bar for bar in judged if not bar["holds"]] == [], ended.stdout
+    assert ended.returncode == 0
