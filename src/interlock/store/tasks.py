@@ -126,7 +126,9 @@ async def resolve_id(tx: Transaction, table: str, text: str) -> str:
     """
     needle = text.strip().lower()
     if len(needle) < 4 or not all(char in "0123456789abcdef-" for char in needle):
-        raise NotFound(f"'{text}' is no {table} id: give at least four of its characters", hint=_LISTING[table])
+        raise NotFound(
+            f"'{text}' is no {table} id: expected at least four characters of one, 0-9 and a-f", hint=_LISTING[table]
+        )
     like = [f"{needle}%", f"%{needle}"]
     if table == "task":
         found = await tx.rows("select id from task where id::text like any(%s) limit 2", [like])
