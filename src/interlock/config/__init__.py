@@ -9,6 +9,7 @@ from interlock.config.environment import expand_env, missing_names, scrubbed_env
 from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
 from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
+from interlock.config.secrets import SECRET, Secrets
 from interlock.config.settings import DEFAULT_URL, Settings
 from interlock.config.tokens import new_token, token_id
 
@@ -18,33 +19,45 @@ if TYPE_CHECKING:
     from interlock.config.schema import (
         AgentConfig,
         CheckConfig,
-        ClassName,
         Config,
-        ContractConfig,
         DatabaseConfig,
-        DurationS,
         LimitsConfig,
         ModelConfig,
         ModelsConfig,
-        Name,
         PlanEntryConfig,
         PolicyConfig,
-        PositiveDurationS,
         PriceConfig,
         RuleConfig,
         RuleWhen,
         ServerConfig,
-        Strict,
-        ToolServerConfig,
         config_schema,
+    )
+    from interlock.config.shapes import (
+        ClassName,
+        DurationS,
+        Name,
+        PositiveDurationS,
+        Rate,
+        RateText,
+        Strict,
         parse_duration_s,
+        parse_rate,
+    )
+    from interlock.config.tool_schema import (
+        BreakerConfig,
+        ContractConfig,
+        FallbackConfig,
+        SandboxConfig,
+        ToolServerConfig,
     )
     from interlock.config.yaml_marks import Loc, Locator, YamlDocument, yaml_document
     from interlock.config.yaml_models import did_you_mean, load_yaml_model, validate_at
 
 __all__ = [
     "DEFAULT_URL",
+    "SECRET",
     "AgentConfig",
+    "BreakerConfig",
     "CheckConfig",
     "ClassName",
     "Clock",
@@ -52,6 +65,7 @@ __all__ = [
     "ContractConfig",
     "DatabaseConfig",
     "DurationS",
+    "FallbackConfig",
     "LimitsConfig",
     "Loc",
     "Locator",
@@ -67,8 +81,12 @@ __all__ = [
     "PriceConfig",
     "Problem",
     "Project",
+    "Rate",
+    "RateText",
     "RuleConfig",
     "RuleWhen",
+    "SandboxConfig",
+    "Secrets",
     "ServerConfig",
     "Settings",
     "Strict",
@@ -89,6 +107,7 @@ __all__ = [
     "new_id",
     "new_token",
     "parse_duration_s",
+    "parse_rate",
     "read_mcp_json",
     "read_token",
     "refuse",
@@ -105,9 +124,9 @@ if not TYPE_CHECKING:
         """Load a name that needs pydantic or YAML, and keep it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from interlock.config import loading, mcp_json, schema, yaml_marks, yaml_models
+        from interlock.config import loading, mcp_json, schema, shapes, tool_schema, yaml_marks, yaml_models
 
-        for module in (schema, yaml_marks, yaml_models, mcp_json, loading):
+        for module in (schema, shapes, tool_schema, yaml_marks, yaml_models, mcp_json, loading):
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

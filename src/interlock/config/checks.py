@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlock.config.problems import Problem, quoted
-from interlock.config.schema import CheckConfig, Config, ContractConfig, PlanEntryConfig, RuleConfig
+from interlock.config.schema import CheckConfig, Config, PlanEntryConfig, RuleConfig
+from interlock.config.tool_schema import ContractConfig
 from interlock.config.yaml_marks import Loc, Locator
 from interlock.config.yaml_models import did_you_mean
 from interlock.model import ToolRef, UserError

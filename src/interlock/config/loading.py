@@ -15,7 +15,8 @@ from interlock.config.checks import Known, PlacedRule, config_problems, rule_not
 from interlock.config.environment import missing_names
 from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
 from interlock.config.problems import Problem, quoted, refuse
-from interlock.config.schema import Config, PolicyConfig, ToolServerConfig
+from interlock.config.schema import Config, PolicyConfig
+from interlock.config.tool_schema import ToolServerConfig
 from interlock.config.yaml_marks import Locator, yaml_document
 from interlock.config.yaml_models import validate_at
 from interlock.model import ConfigError, PlaybookError, PolicyError, canonical_sha256

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from interlock.config.json_marks import json_document
 from interlock.config.problems import Problem, found_words, quoted, refuse
-from interlock.config.schema import ToolServerConfig
+from interlock.config.tool_schema import ToolServerConfig
 from interlock.config.yaml_marks import Loc, Locator
 from interlock.config.yaml_models import shape_problems
 from interlock.model import ConfigError

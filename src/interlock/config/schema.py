@@ -3,76 +3,12 @@
 Unknown keys are errors everywhere. Durations are texts such as `90s`, `5m`, `2h` or plain seconds.
 """
 
-import inspect
-import math
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import ConfigDict, Field
 
-MAX_DURATION_S = 10 * 366 * 86_400.0
-_DURATION = r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h|d)?\s*"
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
-
-
-def parse_duration_s(value: Any) -> float:
-    """Read `90`, `1.5`, `10s`, `5m`, `2h`, `1d` or `250ms` as seconds.
-
-    Raises:
-        ValueError: the text is no duration, or it is negative, not finite or above ten years.
-    """
-    found = re.fullmatch(_DURATION, value) if isinstance(value, str) else None
-    if found:
-        seconds = float(found[1]) * _UNIT_S[found[2] or "s"]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(min(value, MAX_DURATION_S + 1))
-    else:
-        shown = f"'{value[:40]}'" if isinstance(value, str) and value.isprintable() else "a value that is none"
-        raise ValueError(f"found {shown}; expected a duration such as 30s, 5m or 2h")
-    if math.isnan(seconds) or seconds < 0:
-        raise ValueError("found a duration below zero; expected one such as 30s, 5m or 2h")
-    if seconds > MAX_DURATION_S:
-        raise ValueError("found a duration above ten years; expected one such as 30s, 5m or 2h")
-    return seconds
-
-
-def _positive_duration_s(value: Any) -> float:
-    seconds = parse_duration_s(value)
-    if seconds == 0:
-        raise ValueError("found a duration of zero; expected one such as 30s, 5m or 2h")
-    return seconds
-
-
-_DURATION_SCHEMA = WithJsonSchema(
-    {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_DURATION}$"}]}
-)
-DurationS = Annotated[float, BeforeValidator(parse_duration_s), _DURATION_SCHEMA]
-PositiveDurationS = Annotated[float, BeforeValidator(_positive_duration_s), _DURATION_SCHEMA]
-Name = Annotated[str, Field(pattern=_NAME)]
-ClassName = Literal["read", "write", "destructive"]
-
-
-def describe_block(schema: dict[str, Any], block: type[BaseModel]) -> None:
-    """Move what a block's docstring says of its attributes to the properties of its JSON Schema."""
-    summary, _, attributes = inspect.cleandoc(block.__doc__ or "").partition("Attributes:\n")
-    schema["description"] = " ".join(summary.split())
-    for entry in re.split(r"\n(?=    \w)", attributes.rstrip()):
-        names, _, words = entry.strip().partition(":")
-        for name in names.split(", "):
-            known = block.model_fields.get(name)
-            found = schema.get("properties", {}).get((known and known.alias) or name)
-            if found is not None:
-                found["description"] = " ".join(words.split())
-    for found in schema.get("properties", {}).values():
-        if "patternProperties" in found:
-            found["additionalProperties"] = False
-
-
-class Strict(BaseModel):
-    """A block that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=describe_block)
+from interlock.config.shapes import ClassName, DurationS, Name, PositiveDurationS, RateText, Strict
+from interlock.config.tool_schema import SandboxMode, ToolServerConfig
 
 
 class DatabaseConfig(Strict):
@@ -135,95 +71,6 @@ class ModelsConfig(Strict):
     default: str | None = None
 
 
-class ContractConfig(Strict):
-    """What the operator declares of one tool; it wins over what the server says.
-
-    Attributes:
-        action_class: read, write or destructive; without it the classifier decides.
-        egress: whether data can leave the machine; without it the classifier decides.
-        control: arguments that decide where or on what the call acts.
-        paths: arguments that name files.
-        output: whether what it returns may be believed.
-        idempotent: a repeat with the same key has no further effect.
-        verify: how to find out whether a call took effect: `{tool, args, expect}`.
-        inverse: a call that takes it back: `{tool, args}`.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    action_class: ClassName | None = Field(default=None, alias="class")
-    egress: bool | None = None
-    control: list[str] = []
-    paths: list[str] = []
-    output: Literal["trusted", "untrusted"] = "untrusted"
-    idempotent: bool = False
-    verify: dict[str, Any] | None = None
-    inverse: dict[str, Any] | None = None
-
-
-class ToolServerConfig(Strict):
-    """One MCP server: a built-in one with its folder, or a command that speaks MCP over stdio.
-
-    Without `builtin` and `command` it extends the server of that name in `.mcp.json` or `tools/`.
-
-    Attributes:
-        builtin: name of a server that comes with interlock.
-        root: the folder of the built-in workspace server, relative to interlock.yaml.
-        command, args, env, cwd: as in `.mcp.json`; may hold `${NAME}` or `${NAME:-default}`.
-        required: without it a run that is granted its tools does not start.
-        trusted_hints: its MCP hints may lower a class; by default they only raise.
-        start_timeout: how long it may take until it lists its tools.
-        call_timeout: how long one call may take.
-        contracts: by tool name.
-    """
-
-    builtin: Literal["workspace"] | None = None
-    root: str | None = None
-    command: str | None = None
-    args: list[str] = []
-    env: dict[str, str] = {}
-    cwd: str | None = None
-    required: bool = True
-    trusted_hints: bool = False
-    start_timeout: PositiveDurationS = 60.0
-    call_timeout: PositiveDurationS = 60.0
-    contracts: dict[str, ContractConfig] = {}
-
-    @field_validator("env")
-    @classmethod
-    def _env_names(cls, env: dict[str, str]) -> dict[str, str]:
-        for name, value in env.items():
-            if not name or "=" in name or "\0" in name + value:
-                raise ValueError("found a name or value that no environment can hold; expected NAME: text")
-        return env
-
-    @field_validator("args", "command", "cwd", "root")
-    @classmethod
-    def _no_zero(cls, value: list[str] | str | None) -> list[str] | str | None:
-        if "\0" in "".join(value or ""):
-            raise ValueError("found a zero character; expected a text without it")
-        return value
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "ToolServerConfig":
-        if self.builtin and self.command is not None:
-            raise ValueError("found both `builtin` and `command`; expected one of them")
-        if self.builtin and not self.root:
-            raise ValueError("`root` is missing; expected the folder that `builtin: workspace` may touch")
-        if self.root and not self.builtin:
-            raise ValueError("found `root` without `builtin`; expected `builtin: workspace` beside it")
-        if self.args and self.command is None:
-            raise ValueError("found `args` without `command`; expected the command that takes them")
-        if self.command is not None and not self.command.strip():
-            raise ValueError("found an empty `command`; expected a program")
-        return self
-
-    @property
-    def extends(self) -> bool:
-        """Whether it only adds to a server that is declared in `.mcp.json` or `tools/`."""
-        return self.builtin is None and self.command is None
-
-
 class PlanEntryConfig(Strict):
     """A call that the task is expected to make: control arguments by value or pattern, and how often.
 
@@ -260,6 +107,7 @@ class LimitsConfig(Strict):
         max_runs: tries before a person decides.
         max_turns: model answers in one run.
         calls_per_minute: tool calls in any one minute.
+        agent_rate: tool calls of all tasks of the agent together, such as `600/h burst 50`.
         files: files changed by a task.
         services: tool servers other than the workspace that a task may change something at.
         cost_usd: money for models in one task.
@@ -270,6 +118,7 @@ class LimitsConfig(Strict):
     max_runs: Annotated[int, Field(ge=1, le=100)] = 3
     max_turns: Annotated[int, Field(ge=1, le=1000)] = 50
     calls_per_minute: Annotated[int, Field(ge=1)] = 120
+    agent_rate: RateText | None = None
     files: Annotated[int, Field(ge=0)] = 20
     services: Annotated[int, Field(ge=0)] = 3
     cost_usd: Annotated[float, Field(ge=0)] = 2.0
@@ -346,10 +195,12 @@ class PolicyConfig(Strict):
 
     Attributes:
         version: of this format.
+        sandbox: `required` refuses to start a tool server that can't be confined; `preferred` starts it and says so.
         rules: in any order.
     """
 
     version: Literal[1] = 1
+    sandbox: SandboxMode = "preferred"
     rules: list[RuleConfig] = []
 
 

@@ -1,0 +1,61 @@
+-- What the protection of tools needs to hold over all workers, and what gives outside agents a way in.
+
+-- Token buckets: `tokens` is what was there at `at`; it refills by itself.
+create table rate_bucket (
+  key     text primary key,                     -- as tool:<server.name>, agent:<name>
+  tokens  double precision not null,
+  at      timestamptz not null
+);
+
+-- Circuit breakers by (server, tool); no row means closed.
+create table breaker (
+  key         text primary key,                 -- as tool:<server.name>
+  failures    integer not null,                 -- in a row
+  opened_at   timestamptz,                      -- null: closed
+  opened_for_s double precision not null default 0,
+  probe_until timestamptz,                      -- while one call tries whether it works again
+  reason      text not null default ''
+);
+
+-- Results of reads that may be used again.
+create table cached_read (
+  key         text primary key,                 -- hash over pin, arguments and agent
+  result      bytea not null,                   -- sealed
+  kept_at     timestamptz not null,
+  expires_at  timestamptz not null
+);
+create index cached_read_expiry on cached_read (expires_at);
+
+-- What a server offered when it was last looked at, for those tools that are not the accepted ones.
+create table tool_sighting (
+  server      text not null,
+  name        text not null,
+  sha256      text not null,
+  definition  jsonb not null,
+  kind        text not null check (kind in ('new', 'changed', 'missing')),
+  seen_at     timestamptz not null,
+  primary key (server, name)
+);
+
+-- Tokens of remote servers (OAuth), sealed.
+create table server_credential (
+  server      text primary key,
+  body        bytea not null,
+  changed_at  timestamptz not null
+);
+
+-- Bearer tokens of outside agents; only their hashes are kept.
+create table agent_token (
+  id          text primary key,
+  sha256      text not null unique,
+  agent       text not null,
+  task_id     uuid references task on delete cascade,   -- null: for the agent, whatever the task
+  created_at  timestamptz not null,
+  created_by  text not null,
+  expires_at  timestamptz,
+  used_at     timestamptz,
+  revoked_at  timestamptz
+);
+
+grant select, insert, update, delete on rate_bucket, breaker, cached_read, tool_sighting, server_credential, agent_token
+  to interlock_app;
