@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import datetime
+import os
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +32,7 @@ class Plan:
     workers: int = 4
     concurrency: int = 8
     every_s: float = 0.4
+    hosts_every: int = 5  # so often the process that owns the tool servers is killed as well
     finish_within_s: float = 240.0
 
 
@@ -56,6 +59,7 @@ class Story:
     strange: list[str] = field(default_factory=list)
     late_workers: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    host_kills: int = 0
 
     @property
     def in_flight_kills(self) -> int:
@@ -117,6 +121,8 @@ class Storm:
         for number in range(1, plan.kills + 1):
             await self._wait_for_work()
             await asyncio.sleep(self._dice.between(0.0, 2 * plan.every_s))
+            if number % plan.hosts_every == 0:
+                self._kill_tool_host()
             await self._kill_one()
             await self.workers.spawn()
             await self._submit_until(min(plan.tasks, OPEN_AT_FIRST + plan.tasks * number // plan.kills))
@@ -161,6 +167,13 @@ class Storm:
         held = await self._held_by(executor)
         open_calls = sum(row["open_calls"] for row in held)
         self.story.kills.append(Kill(at, executor, open_calls, tuple(str(row["id"]) for row in held)))
+
+    def _kill_tool_host(self) -> None:
+        """With it die the tool servers and what is known of the calls that they had."""
+        pid = self.stage.tool_host_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            self.story.host_kills += 1
 
     async def _held_by(self, executor: str) -> list[Row]:
         async with self._database.transaction() as tx:

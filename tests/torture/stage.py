@@ -1,6 +1,7 @@
 """Where the storm takes place: a project folder, a tool server that keeps a log of its own, and workers to kill."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -8,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from interlock.config import SystemClock
 from interlock.store import EmbeddedPostgres, PostgresBinaries
+from interlock.tools import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ("-m", "interlock.testing.faulty_server", "--mode", "ok", "--log")
@@ -131,8 +134,31 @@ class Stage:
             (self.project / "playbooks" / f"{agent}.yaml").write_text(playbook_text(agent))
         self.log.touch(0o600)
 
+    @property
+    def tool_host(self) -> Place:
+        """Where the process is that owns the tool servers."""
+        return Place.of(self.root / "home", self.project)
+
+    def tool_host_pid(self) -> int | None:
+        """The process that owns the tool servers, if there is one."""
+        wanted = ["tool-host", "--project", str(self.project)]
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[3:6] == wanted:
+                        return int(entry.name)
+        return None
+
+    def _end_tool_host(self) -> None:
+        pid = self.tool_host_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+        while pid is not None and lives(pid):
+            time.sleep(0.05)
+
     def clear(self) -> None:
         """Delete all of it, the database too: as root, its data is in another place."""
+        self._end_tool_host()
         if (self.root / "home").is_dir():
             EmbeddedPostgres(
                 self.root / "home" / "postgres", PostgresBinaries.find(self.env), clock=SystemClock(), env=self.env

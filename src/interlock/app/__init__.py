@@ -8,6 +8,7 @@ from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
 from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
+from interlock.app.tool_host import host_tools
 
 __all__ = [
     "Control",
@@ -22,6 +23,7 @@ __all__ = [
     "examine_tools",
     "facts_of",
     "foundation",
+    "host_tools",
     "keep_house",
     "keep_version",
     "prepare",

@@ -9,13 +9,14 @@ from pathlib import Path
 from interlock.app.control import Control
 from interlock.app.fleet import Fleet
 from interlock.app.ground import Foundation, foundation
-from interlock.config import Project, Settings, SystemClock, new_id
+from interlock.app.tool_host import hosted_tools, place_of
+from interlock.config import Project, Settings, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
 from interlock.model import VERSION
 from interlock.orchestrator import DbosEngine, Host, Segments, Worker
 from interlock.store import Database, SessionLock, catalog_rows
-from interlock.tools import Snapshots, Toolbox
+from interlock.tools import HostedTools, Snapshots
 
 
 def this_host() -> Host:
@@ -29,29 +30,18 @@ def this_host() -> Host:
     return Host(name, os.getpid(), f"{name}@{boot}.{namespace}")
 
 
-def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], who: str) -> Toolbox:
-    """The tool servers of a project, with state of their own for this process."""
-    return Toolbox(
-        project.config.tools,
-        folder=project.folder,
-        state_dir=Path(settings.home) / "tools" / who,
-        env=env,
-        clock=SystemClock(),
-    )
-
-
 @asynccontextmanager
 async def control_of(settings: Settings, project: Project, env: Mapping[str, str]) -> AsyncIterator[Control]:
     """The control plane for the HTTP server: database, tools as data, no model and no calls."""
     Policy(project.config.policy)  # a policy that can't be loaded stops the start
     refuse_unsafe_checks(project.config.tools)
     async with foundation(settings, project, env) as ground:
-        toolbox = toolbox_of(settings, project, env, "server")
+        tools = hosted_tools(settings, project, env)
         try:
             await keep_version(ground.database, project)
-            yield Control(ground.database, project, Fleet(ground.database, project, toolbox), VERSION)
+            yield Control(ground.database, project, Fleet(ground.database, project, tools), VERSION)
         finally:
-            await toolbox.stop()
+            await tools.stop()
 
 
 async def keep_version(database: Database, project: Project) -> None:
@@ -63,15 +53,15 @@ async def keep_version(database: Database, project: Project) -> None:
 
 def worker_of(
     ground: Foundation, settings: Settings, project: Project, env: Mapping[str, str]
-) -> tuple[Worker, Toolbox]:
-    """A worker on a database that is open, and its tools, which the caller stops after it."""
+) -> tuple[Worker, HostedTools]:
+    """A worker on a database that is open, and its tools, which the caller leaves after it."""
     host = this_host()
     executor_id = f"{host.name}-{host.pid}-{new_id()[-12:]}"
     database = ground.database
-    toolbox = toolbox_of(settings, project, env, f"worker-{host.pid}")
-    checkpoint = Checkpoint(database, Snapshots(toolbox))
-    pulse = Pulse()
-    gate = Gate(database, project, toolbox, checkpoint, pulse)
+    tools = hosted_tools(settings, project, env)
+    checkpoint = Checkpoint(database, Snapshots(tools))
+    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}")
+    gate = Gate(database, project, tools, checkpoint, pulse)
     models = Models(project.config.models, project.playbooks, env)
     thinker = Thinker(database, gate, models, project.config.models.default)
     worker = Worker(
@@ -83,4 +73,4 @@ def worker_of(
         pulse=pulse,
         concurrency=project.config.server.concurrency,
     )
-    return worker, toolbox
+    return worker, tools

@@ -11,7 +11,7 @@ from interlock import audit, observability, orchestrator
 from interlock.app.fleet import Fleet
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
 from interlock.config import Project, parse_duration_s
-from interlock.model import Conflict, Resolution, TaskRequest, TaskState, UserError
+from interlock.model import Conflict, InterlockError, Resolution, TaskRequest, TaskState, UserError
 from interlock.store import (
     Database,
     Page,
@@ -252,8 +252,12 @@ class Control:
             workers = await executor_rows.listing(tx)
             halts = await catalog_rows.halts(tx)
             pending = await approval_rows.listing(tx, pending_only=True)
-        health = [_health(entry) for entry in self.fleet.health()]
         warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]
+        try:
+            health = [_health(entry) for entry in await self.fleet.health()]
+        except InterlockError as error:
+            health = []
+            warnings.append(f"the tool servers can't be asked: {error.message}")
         if not workers:
             warnings.append("no worker runs: tasks stay in the queue")
         warnings += [

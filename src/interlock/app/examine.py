@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from interlock.app.build import toolbox_of
 from interlock.app.ground import foundation
 from interlock.app.house import DatabaseFacts, facts_of
+from interlock.app.tool_host import toolbox_of
 from interlock.config import Project, Settings
 from interlock.model import ServerHealth
 
@@ -31,7 +31,7 @@ class ServerFinding:
 
 async def examine_tools(settings: Settings, project: Project, env: Mapping[str, str]) -> list[ServerFinding]:
     """Start every tool server, look, and stop it again."""
-    toolbox = toolbox_of(settings, project, env, "doctor")
+    toolbox = toolbox_of(project, env, settings.home / "tools" / "doctor")
     try:
         health = await toolbox.start()
     finally:

@@ -9,7 +9,7 @@ from interlock.config import Project
 from interlock.guardrails import contract_of
 from interlock.model import AuditEntry, InterlockError, NotFound, ServerHealth, ToolRef
 from interlock.store import Database, catalog_rows
-from interlock.tools import Toolbox
+from interlock.tools import Tools
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Fleet:
 
     database: Database
     project: Project
-    toolbox: Toolbox
+    toolbox: Tools
 
-    def health(self) -> tuple[ServerHealth, ...]:
+    async def health(self) -> tuple[ServerHealth, ...]:
         """Every server's health."""
-        return self.toolbox.health()
+        return await self.toolbox.states()
 
     async def accept_first_seen(self, by: str) -> list[str]:
         """Pin the tools of servers that have no pins yet; later changes must be accepted by hand.
@@ -81,7 +81,7 @@ class Fleet:
             if not found:
                 raise NotFound(f"the server '{server}' has no tool '{tool}'", hint="interlock tools list")
             return found[0]
-        health = next((entry for entry in self.health() if entry.server == server), None)
+        health = next((entry for entry in await self.health() if entry.server == server), None)
         problem = None
         try:
             tools = await self._tools_of(server)

@@ -86,6 +86,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
     ),
 }
 
+# Started by other commands, never by people; on no page.
+INTERNAL = (_entry("tool-host", "tool_host:tool_host", "Own the tool servers of a project on this host"),)
+
 GROUPS = {
     "tasks": "List, show, follow and steer tasks.",
     "approvals": "Questions that wait for a person.",
@@ -128,7 +131,7 @@ def unknown_command(words: Sequence[str]) -> str | None:
     if not words or words[0].startswith("-"):
         return None
     known = sorted({entry.words[0] for entry in entries()})
-    if words[0] not in known:
+    if words[0] not in known and words[0] not in {entry.words[0] for entry in INTERNAL}:
         whole = [" ".join(entry.words) for entry in entries()]
         return f"there is no command '{_shown(words[0])}'{_nearest(words[0], [*known, *whole])}"
     below = [entry.words[1] for entry in entries() if entry.words[0] == words[0] and len(entry.words) > 1]
@@ -166,7 +169,7 @@ def build() -> "App":
     groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
     for group in groups.values():
         app.command(group)
-    for entry in entries():
+    for entry in (*entries(), *INTERNAL):
         *above, name = entry.words
         place = groups[above[0]] if above else app
         place.command(f"interlock.cli.{entry.target}", name=name)  # its own docstring is its help

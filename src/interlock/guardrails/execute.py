@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from interlock.audit import record
@@ -27,9 +28,22 @@ from interlock.model import (
     Unavailable,
 )
 from interlock.store import Database, call_rows
-from interlock.tools import Expectation, Toolbox
+from interlock.tools import Delivery, Expectation, Tools
 
 COMMIT_S = 10.0
+
+
+def run_key(task_id: str, run_no: int) -> str:
+    """For whom a tool server of the scope `run` has a process."""
+    return f"{task_id}:{run_no}"
+
+
+class Sending(StrEnum):
+    """What is known of earlier tries to send a call."""
+
+    FIRST = "first"  # there was none
+    AGAIN = "again"  # it may have been sent, and may have acted
+    ANEW = "anew"  # it may have been sent, and has not acted
 
 
 @dataclass(frozen=True)
@@ -37,41 +51,45 @@ class Executor:
     """Carries out calls whose start is committed."""
 
     database: Database
-    toolbox: Toolbox
+    toolbox: Tools
     checkpoint: Checkpoint
     pulse: Pulse = field(default_factory=Pulse)
 
-    async def run(self, case: Case, *, again: bool = False) -> ActOutcome:
-        """Send the call and commit what came of it; `again`: it may have been sent before, and have acted."""
+    async def run(self, case: Case, sending: Sending = Sending.FIRST) -> ActOutcome:
+        """Send the call and commit what came of it."""
         try:
-            outcome = await self._send(case, again=again)
+            outcome = await self._send(case, sending)
         except (ToolLost, ToolTimeout) as error:
             if case.action_class is not ActionClass.READ:
-                if case.contract.idempotent and not again:
-                    return await self.run(case, again=True)
+                if case.contract.idempotent and sending is not Sending.AGAIN:
+                    return await self.run(case, Sending.AGAIN)
                 return await self._settle_doubt(case, error.message, over=isinstance(error, ToolLost))
             timed_out = isinstance(error, ToolTimeout)
             failed = ToolResult(False, f"The tool gave no answer: {error.message}")
             outcome = Outcome(CallState.FAILED, failed, "timeout" if timed_out else "error")
         return await self._commit(case, outcome)
 
-    async def _send(self, case: Case, *, again: bool) -> Outcome:
+    async def _send(self, case: Case, sending: Sending) -> Outcome:
         args = await self.checkpoint.with_contents(case.call.args)
+        how = Delivery(
+            case.timeout_s,
+            case.idempotency_key,
+            expect=self._relied_on(case),
+            run=run_key(case.call.task_id, case.call.run_no),
+            repeat=sending is not Sending.FIRST,
+        )
         try:
-            result = await self.toolbox.call(
-                case.ref,
-                args,
-                timeout_s=case.timeout_s,
-                idempotency_key=case.idempotency_key,
-                expect=self._relied_on(case),
-            )
+            result = await self.toolbox.call(case.ref, args, how)
         except (ToolLost, ToolTimeout):
             raise
         except Unavailable as error:  # it was not sent
-            if again and case.action_class is not ActionClass.READ:
+            if sending is Sending.AGAIN and case.action_class is not ActionClass.READ:
                 raise ToolLost(error.message) from error  # not now, but perhaps before
             return Outcome(CallState.FAILED, ToolResult(False, f"Not done: {error.message}"), "error")
         fault_point("call.executed")
+        return await self._outcome_of(case, result)
+
+    async def _outcome_of(self, case: Case, result: ToolResult) -> Outcome:
         effect = None
         if case.call.before is not None:
             effect = await self.checkpoint.measure(case, case.call.before, result.structured)
@@ -83,7 +101,7 @@ class Executor:
         before = case.call.before or {}
         known = before.get("expected_sha256") is not None  # both hashes are about what the server calls touched
         state = case.staged.state_sha256 if case.staged else before.get("state_sha256") if known else None
-        return Expectation(case.definition.pin_sha256, state, lambda: self.pulse.steady)
+        return Expectation(case.definition.pin_sha256, state, lambda: self.pulse.steady, self.pulse.until_s)
 
     async def _commit(self, case: Case, outcome: Outcome) -> ActOutcome:
         """Write down what is known; a run that is stopped at this moment waits until it is."""
@@ -116,15 +134,38 @@ class Executor:
         return case.action_class is ActionClass.READ or case.contract.idempotent
 
     async def after_crash(self, case: Case) -> ActOutcome:
-        """Go on with a call whose start is committed and whose outcome is not: a worker died in between."""
+        """Go on with a call whose start is committed and whose outcome is not: a worker died in between.
+
+        The tool servers of its host outlive a worker, so what became of the call is known there. Where they died as
+        well nobody works on it any more. On another host neither is known, so only "it did" is an answer.
+        """
+        here = case.call.host in (None, self.pulse.host)
         case = await self._adopt(case)
+        if here:
+            told = await self._recall(case)
+            if told is not None:
+                return told
         if self._repeatable(case):
-            return await self.run(case, again=True)
+            return await self.run(case, Sending.AGAIN)
+        if not here:
+            return await self._settle_doubt(case, "a worker on another host died during the call", over=False)
         if case.call.before is not None:
             return await self._look_at_state(case, case.call.before)
         if await self._probe(case) is False:  # its sender is dead and it did not happen: this is still the same call
-            return await self.run(case)
+            return await self.run(case, Sending.ANEW)
         return await self._settle_doubt(case, "a worker died during the call")
+
+    async def _recall(self, case: Case) -> ActOutcome | None:
+        """What the tool servers of this host know of a call; None when it was not sent, or is over and lost."""
+        try:
+            result = await self.toolbox.recall(case.idempotency_key, case.timeout_s)
+        except ToolLost:
+            return None
+        except Unavailable as error:  # still under way, or there is nobody to ask
+            if self._repeatable(case):
+                return None
+            return await self._settle_doubt(case, f"a worker died during the call; {error.message}", over=False)
+        return None if result is None else await self._commit(case, await self._outcome_of(case, result))
 
     async def _look_at_state(self, case: Case, before: dict[str, Any]) -> ActOutcome:
         """What the call was to change is as before: it did nothing, and runs now. As expected after: it is done."""
@@ -134,7 +175,7 @@ class Executor:
         except Unavailable as error:
             return await self._settle_doubt(case, f"{why}, and its server does not answer: {error.message}")
         if now == before["state_sha256"]:
-            return await self.run(case)
+            return await self.run(case, Sending.ANEW)
         if now != before.get("expected_sha256"):
             return await self._settle_doubt(case, f"{why}, and what is there now is neither the old nor the new state")
         effect = await self.checkpoint.measure(case, before, {"effect": before.get("expected_effect")})
@@ -142,7 +183,9 @@ class Executor:
         return await self._commit(case, Outcome(CallState.DONE, ToolResult(True, text), "ok", effect))
 
     async def _adopt(self, case: Case) -> Case:
-        call = replace(case.call, epoch=case.subject.lease.epoch)
+        mine = self._repeatable(case) or case.call.host in (None, self.pulse.host)
+        host = self.pulse.host or None if mine else case.call.host
+        call = replace(case.call, epoch=case.subject.lease.epoch, host=host)
         async with self.database.transaction(case.subject.lease) as tx:
             await call_rows.keep(tx, call)
             await record(
@@ -179,7 +222,7 @@ class Executor:
             detail = {"tool": str(ref), "for": str(case.ref)}
             await record(tx, AuditEntry("call.probe", case.subject.actor, ledger.subject_ids(case), detail))
         try:
-            result = await self.toolbox.call(ref, args, timeout_s=case.timeout_s)
+            result = await self.toolbox.call(ref, args, Delivery(case.timeout_s))
         except Unavailable:
             return None
         return meets(result, check.get("expect", {"ok": True})) if result.ok else None

@@ -4,6 +4,7 @@ The order of `act`: what the ledger knows -> validate -> classify -> plan -> pol
 -> checkpoint -> intent (one commit) -> execute -> measure -> outcome (one commit) -> label.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.classify import classify
 from interlock.guardrails.contracts import contract_of, refuse_unsafe_checks
-from interlock.guardrails.execute import Executor
+from interlock.guardrails.execute import Executor, run_key
 from interlock.guardrails.ledger import Start
 from interlock.guardrails.policy import Policy
 from interlock.guardrails.pulse import Pulse
@@ -31,6 +32,7 @@ from interlock.model import (
     Held,
     InDoubt,
     InterlockError,
+    Lease,
     Observation,
     ToolContract,
     ToolDefinition,
@@ -40,7 +42,7 @@ from interlock.model import (
     UserError,
 )
 from interlock.store import Database, approval_rows, call_rows, catalog_rows
-from interlock.tools import Toolbox
+from interlock.tools import Tools
 
 
 class Gate:
@@ -50,7 +52,7 @@ class Gate:
         self,
         database: Database,
         project: Project,
-        toolbox: Toolbox,
+        toolbox: Tools,
         checkpoint: Checkpoint,
         pulse: Pulse | None = None,
     ) -> None:
@@ -58,7 +60,8 @@ class Gate:
         self._servers = project.config.tools
         self._toolbox = toolbox
         self._checkpoint = checkpoint
-        self._executor = Executor(database, toolbox, checkpoint, pulse or Pulse())
+        self._pulse = pulse or Pulse()
+        self._executor = Executor(database, toolbox, checkpoint, self._pulse)
         self.policy = Policy(project.config.policy)
         refuse_unsafe_checks(self._servers)
 
@@ -155,7 +158,7 @@ class Gate:
         try:
             before = await self._checkpoint.capture(case) if case.action_class is not ActionClass.READ else None
             async with self._database.transaction(case.subject.lease) as tx:
-                case = await ledger.start(tx, case, Start(approval, before))
+                case = await ledger.start(tx, case, Start(approval, before, self._pulse.host or None))
         except (Exhausted, UserError) as error:
             return Denied(await self._deny(case, error.message))
         fault_point("call.started")
@@ -194,6 +197,20 @@ class Gate:
         ref = ToolRef.parse(call.tool)
         server = self._servers.get(ref.server)
         return server is not None and contract_of(server, ref.name).output == "trusted"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the outcome of a call can be found out when this process does not live to hear it."""
+        return self._toolbox.lasting
+
+    def abandon(self, lease: Lease) -> None:
+        """Let calls of a run go on although this process stops waiting: whoever takes it over hears what became of them."""
+        self._toolbox.abandon(run_key(lease.task_id, lease.run_no))
+
+    async def release(self, lease: Lease) -> None:
+        """End what tool servers have for one run only; a server that can't be told ends it by itself."""
+        with contextlib.suppress(Unavailable):
+            await self._toolbox.release(run_key(lease.task_id, lease.run_no))
 
     async def tools_for(self, subject: Subject) -> tuple[ToolDefinition, ...]:
         """The tools that the agent is shown: granted, accepted, of servers that are ready.

@@ -62,10 +62,17 @@ def judged(case: Case) -> Call:
 
 @dataclass(frozen=True)
 class Start:
-    """What the start of a call needs besides the case: the approval it uses up and the state to go back to."""
+    """What the start of a call needs besides the case.
+
+    Attributes:
+        approval: that it uses up.
+        before: the state to go back to.
+        host: whose tool servers will get it.
+    """
 
     approval: Approval | None
     before: dict[str, Any] | None
+    host: str | None = None
 
 
 async def start(tx: Transaction, case: Case, begin: Start) -> Case:
@@ -90,6 +97,7 @@ async def start(tx: Transaction, case: Case, begin: Start) -> Case:
         state=CallState.STARTED,
         started_at=now,
         before=begin.before,
+        host=begin.host,
         approval_id=begin.approval.id if begin.approval else None,
     )
     await call_rows.keep(tx, call)

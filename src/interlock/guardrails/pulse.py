@@ -14,9 +14,15 @@ PULSE_S = 20.0  # on a clock of this host; others take over after 30 s on the da
 
 @dataclass
 class Pulse:
-    """The moment, on the monotonic clock, after which this process sends no calls any more."""
+    """What a process must know of itself before it sends a call.
+
+    Attributes:
+        until_s: the moment, on the monotonic clock, after which it sends none any more.
+        host: where it is, and so whose tool servers get its calls.
+    """
 
     until_s: float = math.inf
+    host: str = ""
 
     def beat(self, at_s: float) -> None:
         """A heartbeat was committed that began at `at_s` of the monotonic clock."""

@@ -82,6 +82,7 @@ class Call:
     before: dict[str, Any] | None = None
     undo: UndoState = UndoState.NONE
     undo_note: str = ""
+    host: str | None = None
 
     @property
     def is_effect(self) -> bool:

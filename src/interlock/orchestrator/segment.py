@@ -89,7 +89,10 @@ class Segments:
         if event is None:
             return {"status": "fenced"}
         fault_point("segment.ending")
-        return await self._end(lease, event, time.monotonic() - started)
+        ended = await self._end(lease, event, time.monotonic() - started)
+        if not isinstance(event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
+            await self.gate.release(lease)
+        return ended
 
     async def _claim(self, task_id: str, segment_no: int) -> tuple[Lease, Task] | None:
         async with self.database.transaction() as tx:
@@ -179,7 +182,12 @@ class Segments:
         return event
 
     async def _doubt_cut_off(self, tx: Transaction, lease: Lease) -> None:
-        """A call that was cut off may still take effect until this worker's tool servers are gone, which is later."""
+        """A call that was cut off may still take effect until this worker's tool servers are gone, which is later.
+
+        Where they outlive the worker, whoever takes the run over asks them what became of it.
+        """
+        if self.gate.lasting:
+            return
         for call in await call_rows.in_state(tx, lease.task_id, CallState.STARTED):
             if call.action_class is not ActionClass.READ:
                 name, _, tool = call.tool.partition(".")

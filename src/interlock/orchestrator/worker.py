@@ -136,6 +136,7 @@ class Worker:
             epoch, cancelled = wanted.get(task_id, (None, False))
             if epoch != active.lease.epoch:
                 active.fenced = True
+                self.segments.gate.abandon(active.lease)
                 active.work.cancel("another worker has the run")
             elif cancelled and active.cause is None:
                 active.cause = StopCause.CANCELLED
@@ -146,6 +147,7 @@ class Worker:
             active.fenced = active.fenced or fenced
             if active.cause is None:
                 active.cause = StopCause.DRAINED
+            self.segments.gate.abandon(active.lease)
             active.work.cancel("the worker is shut down")
 
     async def _leave(self, chores: list["asyncio.Task[None]"]) -> None:

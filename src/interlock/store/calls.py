@@ -91,7 +91,7 @@ async def keep(tx: Transaction, call: Call) -> None:
         "update call set state = %(state)s, epoch = %(epoch)s, class = %(class)s, egress = %(egress)s,"
         " decision = %(decision)s, rules = %(rules)s, reasons = %(reasons)s, plan_entry = %(plan_entry)s,"
         " pin_sha256 = %(pin)s, approval_id = %(approval)s, result = %(result)s, before = %(before)s, effect = %(effect)s,"
-        " undo = %(undo)s, undo_note = %(undo_note)s, started_at = %(started_at)s, ended_at = %(ended_at)s"
+        " host = %(host)s, undo = %(undo)s, undo_note = %(undo_note)s, started_at = %(started_at)s, ended_at = %(ended_at)s"
         " where id = %(id)s",
         {
             "id": call.id,
@@ -108,6 +108,7 @@ async def keep(tx: Transaction, call: Call) -> None:
             "result": seal("result", call.result),
             "before": seal("before", call.before),
             "effect": seal("effect", call.effect),
+            "host": call.host,
             "undo": call.undo,
             "undo_note": seal("undo_note", call.undo_note[:2000]),
             "started_at": call.started_at,
@@ -160,6 +161,7 @@ def _call(tx: Transaction, row: Row) -> Call:
         effect=opened("effect"),
         undo=UndoState(row["undo"]),
         undo_note=opened("undo_note") or "",
+        host=row["host"],
     )
 
 

@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from interlock.model import ToolRef, UserError
-from interlock.tools.toolbox import Toolbox
+from interlock.tools.delivery import SNAPSHOT_S, Delivery, Tools
 
 PREVIEW, CAPTURE, RESTORE = "preview", "capture", "restore"
-_TIMEOUT_S = 120.0  # ten thousand files may have to be read
 
 
 class Snapshots:
     """Thin: the gate decides what to keep and when to go back, the server does it."""
 
-    def __init__(self, toolbox: Toolbox) -> None:
+    def __init__(self, toolbox: Tools) -> None:
         self._toolbox = toolbox
 
     async def supported(self, server: str) -> bool:
@@ -72,7 +71,7 @@ class Snapshots:
         definitions = await self._toolbox.definitions(server)
         if not any(found.internal and found.ref.name == tool for found in definitions):
             raise UserError(f"the server '{server}' can't {tool}", hint="interlock tools list")
-        result = await self._toolbox.call(ToolRef(server, tool), args, timeout_s=_TIMEOUT_S)
+        result = await self._toolbox.call(ToolRef(server, tool), args, Delivery(SNAPSHOT_S))
         # A restore that went wrong says in its structured answer how far it came.
         if result.structured is not None and (result.ok or tool == RESTORE):
             return result.structured

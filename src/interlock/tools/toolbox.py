@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.config import Clock
 from interlock.model import NotFound, ServerHealth, ToolDefinition, ToolRef, ToolResult, ToolUnavailable
 from interlock.tools.commands import Surroundings
-from interlock.tools.expectation import Expectation
+from interlock.tools.delivery import Delivery
+from interlock.tools.instances import Instances
 from interlock.tools.supervisor import Pace, Supervisor
 
 if TYPE_CHECKING:
@@ -42,9 +45,16 @@ class Toolbox:
             pace: how servers that die are started again.
         """
         where = Surroundings(folder.absolute(), state_dir.absolute(), env)
-        self._supervisors = {
-            name: Supervisor(name, config, where, clock, pace or Pace()) for name, config in servers.items()
+
+        def supervise(name: str, label: str) -> Supervisor:
+            place = replace(where, state_dir=(where.state_dir / label).parent)
+            return Supervisor(name, servers[name], place, clock, pace or Pace())
+
+        self._shared = {name: supervise(name, name) for name, config in servers.items() if config.scope == "host"}
+        self._own = {
+            name: Instances(name, partial(supervise, name)) for name, config in servers.items() if config.scope == "run"
         }
+        self._names = tuple(servers)
 
     async def start(self, names: Iterable[str] | None = None) -> tuple[ServerHealth, ...]:
         """Start servers at once instead of at their first use, all of them by default, and wait for each.
@@ -54,7 +64,7 @@ class Toolbox:
         Raises:
             NotFound: no server has that name.
         """
-        chosen = [self._find(name) for name in (self._supervisors if names is None else names)]
+        chosen = [self._find(name) for name in (self._names if names is None else names)]
         for supervisor in chosen:
             supervisor.start()
         await asyncio.gather(*(_settle(supervisor) for supervisor in chosen))
@@ -62,7 +72,8 @@ class Toolbox:
 
     async def stop(self) -> None:
         """End all servers and everything that they started, in some ten seconds at most; only `start` brings them back."""
-        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors.values()))
+        every = [*self._shared.values(), *(one for instances in self._own.values() for one in instances.all)]
+        await asyncio.gather(*(supervisor.stop() for supervisor in every))
 
     async def restart(self, server: str) -> ServerHealth:
         """Stop one server, forget why it was parked, start it and wait for it.
@@ -77,7 +88,7 @@ class Toolbox:
 
     def health(self) -> tuple[ServerHealth, ...]:
         """The state of every server, in the order of the configuration."""
-        return tuple(supervisor.health() for supervisor in self._supervisors.values())
+        return tuple(self._find(name).health() for name in self._names)
 
     async def definitions(self, server: str, refresh: bool = False) -> tuple[ToolDefinition, ...]:
         """What a server that is ready now offers, sorted by name, internal tools too.
@@ -92,38 +103,25 @@ class Toolbox:
         """
         return (await self._find(server).catalogue(refresh=refresh)).definitions
 
-    async def call(
-        self,
-        ref: ToolRef,
-        args: dict[str, Any],
-        *,
-        timeout_s: float,
-        idempotency_key: str | None = None,
-        trace: str | None = None,
-        expect: Expectation | None = None,
-    ) -> ToolResult:
-        """Send one call and wait for its result; a server that is not ready is waited for, up to its `start_timeout`.
+    async def states(self) -> tuple[ServerHealth, ...]:
+        """The same, as the protocol of all who have tools wants it."""
+        return self.health()
 
-        Args:
-            ref: the tool.
-            args: its arguments, as the gate checked them.
-            timeout_s: for the answer, from when the call is sent; then the server is told to stop working on it.
-            idempotency_key: travels in `_meta` as `interlock/idempotency_key`.
-            trace: a W3C `traceparent`, travels in `_meta`.
-            expect: what must still hold of the tool and of the state that it changes.
+    async def call(self, ref: ToolRef, args: dict[str, Any], how: Delivery) -> ToolResult:
+        """Send one call and wait for its result; a server that is not ready is waited for, up to its `start_timeout`.
 
         Raises:
             ToolUnavailable: nothing was sent, so the tool can't have acted.
             ToolLost: it was sent and the server died; whether it acted is unknown.
             ToolTimeout: it was sent and not answered in time; whether it acted is unknown.
         """
-        supervisor = self._supervisors.get(ref.server)
-        if supervisor is None:
+        if ref.server not in self._names:
             raise ToolUnavailable(f"no tool server is named '{ref.server}'")
+        supervisor = self._own[ref.server].of(how.run) if ref.server in self._own else self._shared[ref.server]
         connection = await supervisor.ready()
         from interlock.tools.client import ToolCall
 
-        call = ToolCall(ref.name, args, timeout_s, idempotency_key, trace, expect or Expectation())
+        call = ToolCall(ref.name, args, how.timeout_s, how.idempotency_key, how.trace, how.expect)
         try:
             return await connection.call(call)
         except ToolUnavailable:
@@ -132,11 +130,27 @@ class Toolbox:
         # The server died just before the call: nothing was sent, so its next life may have it.
         return await (await supervisor.ready()).call(call)
 
+    lasting = False
+
+    def abandon(self, run: str) -> None:
+        """Nothing to do: the servers do not outlive this process."""
+        del run
+
+    async def recall(self, key: str, patience_s: float) -> ToolResult | None:
+        """None: who sent a call from here is this process, and knows."""
+        del key, patience_s
+        return None
+
+    async def release(self, run: str) -> None:
+        """End the processes that servers have for one run."""
+        await asyncio.gather(*(instances.release(run) for instances in self._own.values()))
+
     def _find(self, server: str) -> Supervisor:
-        supervisor = self._supervisors.get(server)
-        if supervisor is None:
+        if server in self._own:
+            return self._own[server].spare
+        if server not in self._shared:
             raise NotFound(f"no tool server is named '{server}'", hint="interlock tools list")
-        return supervisor
+        return self._shared[server]
 
 
 async def _settle(supervisor: Supervisor) -> None:

@@ -12,7 +12,7 @@ from interlock.config import SystemClock
 from interlock.guardrails import Pulse
 from interlock.guardrails.pulse import PULSE_S
 from interlock.model import ConfigError, Conflict, ToolRef, ToolUnavailable
-from interlock.tools import Expectation
+from interlock.tools import Delivery, Expectation
 
 from .conftest import FINAL, PERSON, House
 
@@ -221,8 +221,8 @@ async def test_a_worker_that_was_silent_for_too_long_sends_nothing(house: House)
     args = {"key": "silent/a", "text": "x"}
     expect = Expectation(still=lambda: pulse.steady)
     with pytest.raises(ToolUnavailable, match="was not sent"):
-        await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, timeout_s=5.0, expect=expect)
+        await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, Delivery(5.0, expect=expect))
     assert house.effects("silent") == []
     pulse.beat(time.monotonic())
-    assert (await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, timeout_s=5.0, expect=expect)).ok
+    assert (await house.control.fleet.toolbox.call(ToolRef("log", "append"), args, Delivery(5.0, expect=expect))).ok
     assert house.effects("silent") == ["a"]

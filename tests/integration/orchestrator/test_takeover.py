@@ -167,7 +167,7 @@ async def test_a_worker_that_is_only_slow_keeps_its_run(fleet: Fleet) -> None:
 
 async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_the_others(fleet: Fleet) -> None:
     """A session that holds a task's row is what a process leaves that is stopped within a transaction."""
-    stuck, free = await fleet.submit("plain", "stuck", 20.0), await fleet.submit("probed", "free", 1.0)
+    stuck, free = await fleet.submit("plain", "stuck", 3.0), await fleet.submit("probed", "free", 1.0)
     first = await fleet.spawn()
     await fleet.called(stuck)
     await fleet.called(free)
@@ -177,10 +177,9 @@ async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_t
         await fleet.spawn()
         other = await fleet.submit("probed", "other", 0.0)
         await fleet.until(other, "completed")
-    view = await fleet.until(stuck, "escalated")
-    assert view["calls"][0]["state"] == "in_doubt"
-    await fleet.control.cancel(stuck, PERSON)
-    await fleet.until(free, "completed")
+    for task_id, key in ((stuck, "stuck"), (free, "free")):
+        await fleet.until(task_id, "completed")  # the tool servers outlived the worker, and know what it had sent
+        assert [fleet.stage.count(f"{key}/{place}") for place in "abc"] == [1, 1, 1]
 
 
 async def test_what_a_worker_sent_before_it_was_given_up_is_in_doubt_however_the_check_answers(fleet: Fleet) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from interlock.config import SystemClock, ToolServerConfig
 from interlock.model import ServerHealth, ToolRef, ToolResult
-from interlock.tools import Pace, Toolbox
+from interlock.tools import Delivery, Pace, Toolbox
 
 QUICK = Pace(first_s=0.05, cap_s=0.2, fast_exits=3)
 
@@ -46,7 +46,7 @@ class Tooling:
         return next(found for found in box.health() if found.server == server)
 
     async def call(self, box: Toolbox, ref: str, timeout_s: float = 10.0, **args: Any) -> ToolResult:
-        return await box.call(ToolRef.parse(ref), args, timeout_s=timeout_s)
+        return await box.call(ToolRef.parse(ref), args, Delivery(timeout_s))
 
     def effects(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

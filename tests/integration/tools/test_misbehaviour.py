@@ -8,7 +8,7 @@ import pytest
 
 from interlock.config import ToolServerConfig
 from interlock.model import NotFound, ServerState, ToolLost, ToolRef, ToolTimeout, ToolUnavailable
-from interlock.tools import Expectation, Pace, compare
+from interlock.tools import Delivery, Expectation, Pace, compare
 
 pytestmark = pytest.mark.integration
 
@@ -175,8 +175,8 @@ async def test_a_changed_definition_is_seen_and_a_call_judged_by_the_old_one_is_
 
     ref = ToolRef("ours", "echo")
     with pytest.raises(ToolUnavailable, match=r"ours\.echo has changed since the call was judged"):
-        await box.call(ref, {"text": "x"}, timeout_s=5, expect=Expectation(pin_sha256=pins["echo"]))
-    assert (await box.call(ref, {"text": "x"}, timeout_s=5)).ok
+        await box.call(ref, {"text": "x"}, Delivery(5, expect=Expectation(pin_sha256=pins["echo"])))
+    assert (await box.call(ref, {"text": "x"}, Delivery(5))).ok
 
 
 async def test_after_a_stop_only_a_start_brings_servers_back(tooling: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from interlock.config import ToolServerConfig
 from interlock.model import ToolRef, UserError
-from interlock.tools import Expectation, Snapshots, granted
+from interlock.tools import Delivery, Expectation, Snapshots, granted
 
 pytestmark = pytest.mark.integration
 
@@ -31,10 +31,10 @@ async def test_a_change_is_seen_beforehand_and_taken_back(tooling: Any, box: Any
     taken = await snapshots.capture("files", ["a.txt"])
     assert taken["state_sha256"] == seen["state_sha256"]
     expect = Expectation(state_sha256=seen["state_sha256"])
-    done = await box.call(ref, args, timeout_s=20, expect=expect)
+    done = await box.call(ref, args, Delivery(20, expect=expect))
     assert done.ok
     assert done.structured["state_sha256"] == seen["state_sha256_after"]
-    refused = await box.call(ref, {**args, "content": "again"}, timeout_s=20, expect=expect)
+    refused = await box.call(ref, {**args, "content": "again"}, Delivery(20, expect=expect))
     assert refused.structured["conflict"]
     assert path.read_text() == "after"
 

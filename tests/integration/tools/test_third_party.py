@@ -8,7 +8,7 @@ import pytest
 
 from interlock.config import ToolServerConfig
 from interlock.model import ServerState, ToolRef
-from interlock.tools import granted
+from interlock.tools import Delivery, granted
 
 pytestmark = pytest.mark.integration
 
@@ -57,8 +57,8 @@ async def test_a_server_starts_by_itself_at_its_first_use_and_knows_the_call_s_k
     box = tooling.box(ours=tooling.faulty())
     assert tooling.health(box, "ours").state is ServerState.STOPPED
     ref = ToolRef("ours", "append_keyed")
-    first = await box.call(ref, {"key": "k", "text": "1"}, timeout_s=10, idempotency_key="id-1", trace="00-ab-cd-01")
-    again = await box.call(ref, {"key": "k", "text": "2"}, timeout_s=10, idempotency_key="id-1")
+    first = await box.call(ref, {"key": "k", "text": "1"}, Delivery(10, idempotency_key="id-1", trace="00-ab-cd-01"))
+    again = await box.call(ref, {"key": "k", "text": "2"}, Delivery(10, idempotency_key="id-1"))
     assert first.structured == again.structured
     assert [line["idempotency_key"] for line in tooling.effects()] == ["id-1"]
     assert tooling.health(box, "ours").state is ServerState.READY

@@ -1,5 +1,8 @@
 -- What the protection of tools needs to hold over all workers, and what gives outside agents a way in.
 
+-- The host whose tool servers were given a call: only there can it be found out what became of it.
+alter table call add column host text;
+
 -- Token buckets: `tokens` is what was there at `at`; it refills by itself.
 create table rate_bucket (
   key     text primary key,                     -- as tool:<server.name>, agent:<name>
@@ -19,12 +22,19 @@ create table breaker (
 
 -- Results of reads that may be used again.
 create table cached_read (
-  key         text primary key,                 -- hash over pin, arguments and agent
+  key         text primary key,                 -- hash over agent, tool, pin and arguments
+  server      text not null,
   result      bytea not null,                   -- sealed
-  kept_at     timestamptz not null,
+  read_at     timestamptz not null,             -- when the read was begun
   expires_at  timestamptz not null
 );
 create index cached_read_expiry on cached_read (expires_at);
+
+-- When something was last changed at a server: what was read before that is not used again.
+create table server_changed (
+  server      text primary key,
+  at          timestamptz not null
+);
 
 -- What a server offered when it was last looked at, for those tools that are not the accepted ones.
 create table tool_sighting (
@@ -33,7 +43,7 @@ create table tool_sighting (
   sha256      text not null,
   definition  jsonb not null,
   kind        text not null check (kind in ('new', 'changed', 'missing')),
-  seen_at     timestamptz not null,
+  seen_at     timestamptz not null,             -- first seen like this
   primary key (server, name)
 );
 
@@ -57,5 +67,5 @@ create table agent_token (
   revoked_at  timestamptz
 );
 
-grant select, insert, update, delete on rate_bucket, breaker, cached_read, tool_sighting, server_credential, agent_token
-  to interlock_app;
+grant select, insert, update, delete on rate_bucket, breaker, cached_read, server_changed, tool_sighting,
+  server_credential, agent_token to interlock_app;

@@ -1,0 +1,66 @@
+"""One process per host owns the tool servers of a project: how it is found, started, and what it runs."""
+
+import os
+import signal
+import sys
+from asyncio import get_running_loop
+from collections.abc import Mapping
+from pathlib import Path
+
+from interlock.config import Project, Settings, SystemClock
+from interlock.model import canonical_sha256
+from interlock.tools import HostedTools, HostProgram, Place, Toolbox, ToolHost
+
+
+def toolbox_of(project: Project, env: Mapping[str, str], state_dir: Path) -> Toolbox:
+    """The tool servers of a project as children of this process, with their private homes below `state_dir`."""
+    return Toolbox(
+        project.config.tools,
+        folder=project.folder,
+        state_dir=state_dir,
+        env=env,
+        clock=SystemClock(),
+    )
+
+
+def place_of(settings: Settings, project: Project) -> Place:
+    """Where the tool host of a project is."""
+    return Place.of(settings.home, project.folder)
+
+
+def fingerprint_of(project: Project, env: Mapping[str, str]) -> str:
+    """What all who use one tool host must agree on: the servers, how they are confined, and the environment.
+
+    Nothing of it is stored: the environment may hold keys.
+    """
+    servers = {name: server.model_dump(mode="json", by_alias=True) for name, server in project.config.tools.items()}
+    ours = {name: value for name, value in env.items() if name not in _OF_ONE_PROCESS}
+    return canonical_sha256([servers, project.config.policy.sandbox, os.fspath(project.folder), sorted(ours.items())])
+
+
+# Differs between a shell, a service and their children without any server noticing.
+_OF_ONE_PROCESS = frozenset(
+    {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "TERM", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID"}
+    | {"INTERLOCK_PARENT_PID", "INTERLOCK_TOKEN", "INTERLOCK_URL", "INTERLOCK_DEBUG", "PYTEST_CURRENT_TEST"}
+)
+
+
+def hosted_tools(settings: Settings, project: Project, env: Mapping[str, str]) -> HostedTools:
+    """The tool servers of a project by way of its tool host, which is started when there is none."""
+    command = [sys.executable, "-m", "interlock", "tool-host", "--project", os.fspath(project.folder)]
+    return HostedTools(place_of(settings, project), HostProgram(command, env, fingerprint_of(project, env)))
+
+
+async def host_tools(settings: Settings, project: Project, env: Mapping[str, str]) -> bool:
+    """Be the tool host of a project until nobody needs it; False when there is one already."""
+    place = place_of(settings, project)
+    place.make()
+    with place.only_one() as mine:
+        if not mine:
+            return False
+        host = ToolHost(toolbox_of(project, env, place.folder / "servers"), fingerprint_of(project, env))
+        loop = get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, host.retire)
+        await host.serve(place)
+    return True
