@@ -32,7 +32,8 @@ SMALL = "server: {port: 0, workers: 1}\nagents: {clerk: {model: 'playbook:hello'
 
 def config_of_everything(log: Path) -> str:
     """Two servers that work, and one of each kind that does not."""
-    faulty = {"command": sys.executable, "args": ["-m", "interlock.testing.faulty_server", "--log", str(log)]}
+    args = ["-m", "interlock.testing.faulty_server", "--log", str(log)]
+    faulty = {"command": sys.executable, "args": args, "sandbox": {"write": ["."]}}
     tools: dict[str, Any] = {
         "workspace": {"builtin": "workspace", "root": "./files"},
         "good": faulty,

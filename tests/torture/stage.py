@@ -68,6 +68,7 @@ def project_text(log: Path, concurrency: int) -> str:
         return {
             "command": sys.executable,
             "args": [*SERVER, str(log)],
+            "sandbox": {"write": [str(log.parent)]},
             "contracts": {
                 "append": {**write, "inverse": inverse, **({"verify": verify} if verify else {})},
                 "append_keyed": {**write, "inverse": inverse, "idempotent": True},

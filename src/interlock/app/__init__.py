@@ -2,12 +2,14 @@
 
 from interlock.app.build import control_of, keep_version, this_host, worker_of
 from interlock.app.checking import check_project
+from interlock.app.classifying import classify_definition
 from interlock.app.control import Control
-from interlock.app.examine import ServerFinding, examine_database, examine_tools
+from interlock.app.examine import ServerFinding, examine_database, examine_sandbox, examine_tools
 from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
 from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
+from interlock.app.installing import InstallFinding, install_packages
 from interlock.app.tool_host import host_tools
 
 __all__ = [
@@ -15,15 +17,19 @@ __all__ = [
     "DatabaseFacts",
     "Fleet",
     "Foundation",
+    "InstallFinding",
     "ServerFinding",
     "check_project",
+    "classify_definition",
     "control_of",
     "erase_embedded",
     "examine_database",
+    "examine_sandbox",
     "examine_tools",
     "facts_of",
     "foundation",
     "host_tools",
+    "install_packages",
     "keep_house",
     "keep_version",
     "prepare",

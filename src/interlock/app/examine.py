@@ -8,6 +8,7 @@ from interlock.app.house import DatabaseFacts, facts_of
 from interlock.app.tool_host import toolbox_of
 from interlock.config import Project, Settings
 from interlock.model import ServerHealth
+from interlock.sandbox import prospect
 
 
 async def examine_database(settings: Settings, project: Project, env: Mapping[str, str]) -> tuple[str, DatabaseFacts]:
@@ -21,6 +22,12 @@ async def examine_database(settings: Settings, project: Project, env: Mapping[st
         return ground.kind, await facts_of(ground.database)
 
 
+def examine_sandbox() -> tuple[str, str]:
+    """By what means tool servers are confined here (`none` if they are not), and what is missing or why not better."""
+    found = prospect()
+    return str(found.means), found.why
+
+
 @dataclass(frozen=True)
 class ServerFinding:
     """One tool server after it was started: its health, and whether a run may do without it."""
@@ -31,7 +38,7 @@ class ServerFinding:
 
 async def examine_tools(settings: Settings, project: Project, env: Mapping[str, str]) -> list[ServerFinding]:
     """Start every tool server, look, and stop it again."""
-    toolbox = toolbox_of(project, env, settings.home / "tools" / "doctor")
+    toolbox = toolbox_of(settings, project, env, settings.home / "tools" / "doctor")
     try:
         health = await toolbox.start()
     finally:

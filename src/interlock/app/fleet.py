@@ -93,6 +93,7 @@ class Fleet:
             "server": server,
             "state": health.state if health else "stopped",
             "reason": problem or (health.reason if health else ""),
+            "sandbox": health.sandbox if health else "",
             "stderr_tail": list(health.stderr_tail) if health else [],
             "tools": tools,
         }

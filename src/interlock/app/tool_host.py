@@ -7,20 +7,20 @@ from asyncio import get_running_loop
 from collections.abc import Mapping
 from pathlib import Path
 
-from interlock.config import Project, Settings, SystemClock
+from interlock.config import Project, Secrets, Settings, SystemClock
 from interlock.model import canonical_sha256
-from interlock.tools import HostedTools, HostProgram, Place, Toolbox, ToolHost
+from interlock.tools import HostedTools, HostProgram, Packages, Place, Surroundings, Toolbox, ToolHost
 
 
-def toolbox_of(project: Project, env: Mapping[str, str], state_dir: Path) -> Toolbox:
+def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], state_dir: Path) -> Toolbox:
     """The tool servers of a project as children of this process, with their private homes below `state_dir`."""
-    return Toolbox(
-        project.config.tools,
-        folder=project.folder,
-        state_dir=state_dir,
-        env=env,
-        clock=SystemClock(),
+    secrets = Secrets(settings.home, env)
+    clock = SystemClock()
+    packages = Packages(settings.home, env, clock)
+    where = Surroundings(
+        project.folder, state_dir, env, secrets, sandbox=project.config.policy.sandbox, packages=packages
     )
+    return Toolbox(project.config.tools, where, clock)
 
 
 def place_of(settings: Settings, project: Project) -> Place:
@@ -58,7 +58,7 @@ async def host_tools(settings: Settings, project: Project, env: Mapping[str, str
     with place.only_one() as mine:
         if not mine:
             return False
-        host = ToolHost(toolbox_of(project, env, place.folder / "servers"), fingerprint_of(project, env))
+        host = ToolHost(toolbox_of(settings, project, env, place.folder / "servers"), fingerprint_of(project, env))
         loop = get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.retire)

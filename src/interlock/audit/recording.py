@@ -6,31 +6,38 @@ a record is *waiting*: at most `SEQUENCE_EVERY_S` in a healthy system, and `veri
 """
 
 import asyncio
+import datetime
 from contextlib import suppress
 
 from interlock.config import new_id
 from interlock.model import GENESIS, AuditEntry, Unavailable, leaf_hash, link_hash, record_body
-from interlock.store import Database, Row, Transaction, audit_rows
+from interlock.store import AuditRow, Database, Row, Transaction, audit_rows
 
 TENANT = "default"
 BATCH = 500
 SEQUENCE_EVERY_S = 0.5
 
 
+def compose(entry: AuditEntry, at: datetime.datetime) -> AuditRow:
+    """A record that is to be written with the fact it tells, by a statement that does both."""
+    record_id = new_id()
+    return AuditRow(record_id, TENANT, entry.event, record_body(entry, record_id, at, TENANT))
+
+
 async def record(tx: Transaction, entry: AuditEntry) -> str:
     """Write one record into the open transaction; its id."""
-    record_id = new_id()
     at = tx.clock.now()
+    made = compose(entry, at)
     row: Row = {
-        "id": record_id,
-        "tenant": TENANT,
+        "id": made.id,
+        "tenant": made.tenant,
         "at": at,
-        "event": entry.event,
+        "event": made.event,
         "task_id": entry.subject.get("task"),
-        "body": record_body(entry, record_id, at, TENANT),
+        "body": made.body,
     }
     await audit_rows.add(tx, row)
-    return record_id
+    return made.id
 
 
 async def sequence(database: Database) -> int:

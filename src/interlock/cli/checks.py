@@ -54,7 +54,7 @@ async def check_all(folder: Path, env: Mapping[str, str]) -> list[Finding]:
     findings += found
     if project is None:
         return findings
-    findings.append(port_finding(settings, project.config.server.port))
+    findings += [port_finding(settings, project.config.server.port), sandbox_finding(project.config.policy.sandbox)]
     if all(finding.ok for finding in findings if finding.name in ("state folder", "data key")):
         findings += await database_findings(settings, project, env)
         findings += await tool_findings(settings, project, env)
@@ -134,6 +134,18 @@ def port_finding(settings: Settings, port: int) -> Finding:
             taken = "is taken by another program" if error.errno == errno.EADDRINUSE else f"can't be used: {error}"
             return Finding("port", False, True, f"{port} on 127.0.0.1 {taken}", "interlock up --port 0")
     return Finding("port", True, True, f"{port} on 127.0.0.1 is free" if port else "any free one")
+
+
+def sandbox_finding(policy: str) -> Finding:
+    """By what are tool servers confined?"""
+    from interlock.app import examine_sandbox
+
+    means, why = examine_sandbox()
+    found = f"{means}: {why}" if why else means
+    held = means != "none"
+    return judged(
+        "sandbox", found, "apt-get install bubblewrap", ok=held or policy == "off", required=policy == "required"
+    )
 
 
 async def database_findings(settings: Settings, project: "Project", env: Mapping[str, str]) -> list[Finding]:

@@ -73,6 +73,8 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("tools list", "tools:list_tools", "Every tool with its class and pin"),
         _entry("tools show", "tools:show", "One tool, or one server with its health"),
         _entry("tools pin", "tools:pin", "Accept the present definition of a tool or server"),
+        _entry("tools install", "tools_install:install", "Install the packages of tool servers, pinned"),
+        _entry("tools classify", "tools_classify:classify", "What a tool does, from its definition alone"),
         _entry("audit list", "audit:list_records", "The record: who, what, when, why"),
         _entry("audit verify", "audit:verify", "Prove that the record was not altered"),
         _entry("audit export", "audit:export", "Print the whole chain, to verify it elsewhere"),

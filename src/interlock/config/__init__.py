@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interlock.config.environment import expand_env, missing_names, scrubbed_env
 from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
+from interlock.config.package_names import ALLOW_BUILD, PackageName, Registry, is_requirement, parse_package
 from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
 from interlock.config.secrets import SECRET, Secrets
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from interlock.config.yaml_models import did_you_mean, load_yaml_model, validate_at
 
 __all__ = [
+    "ALLOW_BUILD",
     "DEFAULT_URL",
     "SECRET",
     "AgentConfig",
@@ -75,6 +77,7 @@ __all__ = [
     "ModelConfig",
     "ModelsConfig",
     "Name",
+    "PackageName",
     "PlanEntryConfig",
     "PolicyConfig",
     "PositiveDurationS",
@@ -83,6 +86,7 @@ __all__ = [
     "Project",
     "Rate",
     "RateText",
+    "Registry",
     "RuleConfig",
     "RuleWhen",
     "SandboxConfig",
@@ -100,6 +104,7 @@ __all__ = [
     "ensure_token",
     "expand_env",
     "fault_point",
+    "is_requirement",
     "load_project",
     "load_yaml_model",
     "missing_env",
@@ -107,6 +112,7 @@ __all__ = [
     "new_id",
     "new_token",
     "parse_duration_s",
+    "parse_package",
     "parse_rate",
     "read_mcp_json",
     "read_token",

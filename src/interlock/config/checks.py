@@ -8,7 +8,8 @@ from typing import Any
 
 from interlock.config.problems import Problem, quoted
 from interlock.config.schema import CheckConfig, Config, PlanEntryConfig, RuleConfig
-from interlock.config.tool_schema import ContractConfig
+from interlock.config.secrets import SECRET, secret_fault
+from interlock.config.tool_schema import ContractConfig, SandboxConfig, ToolServerConfig
 from interlock.config.yaml_marks import Loc, Locator
 from interlock.config.yaml_models import did_you_mean
 from interlock.model import ToolRef, UserError
@@ -50,8 +51,13 @@ class PlacedRule:
 
 
 def config_problems(config: Config, known: Known, locate: Locator) -> list[Problem]:
-    """Names in agents, models and contracts that nothing declares, and patterns that can't be used."""
-    faults = [*_model_faults(config, known), *_agent_faults(config, known), *_contract_faults(config, known)]
+    """Names in agents, models and tools that nothing declares, patterns that can't be used, parts that don't fit."""
+    faults = [
+        *_model_faults(config, known),
+        *_agent_faults(config, known),
+        *_contract_faults(config, known),
+        *_server_faults(config),
+    ]
     return [locate.problem(loc, text) for loc, text in faults]
 
 
@@ -174,7 +180,105 @@ def _pattern_faults(pattern: Any, loc: Loc) -> Iterator[Fault]:
 def _contract_faults(config: Config, known: Known) -> Iterator[Fault]:
     for server, declared in config.tools.items():
         for tool, contract in declared.contracts.items():
-            yield from _one_contract(contract, known, ("tools", server, "contracts", tool))
+            loc: Loc = ("tools", server, "contracts", tool)
+            yield from _one_contract(contract, known, loc)
+            for index, fallback in enumerate(contract.fallbacks):
+                yield from _tool_faults(fallback.tool, known, (*loc, "fallbacks", index, "tool"))
+            if contract.dry_run == {}:
+                yield (*loc, "dry_run"), "found an empty mapping; expected arguments such as {dry_run: true}"
+    yield from _fallback_circles(config)
+
+
+def _fallback_circles(config: Config) -> Iterator[Fault]:
+    """Fallbacks by which a tool would, over others or at once, stand in for itself."""
+    steps = {
+        f"{server}.{tool}": [fallback.tool for fallback in contract.fallbacks]
+        for server, declared in config.tools.items()
+        for tool, contract in declared.contracts.items()
+    }
+    for start, nexts in steps.items():
+        server, _, tool = start.partition(".")
+        for index, name in enumerate(nexts):
+            loc: Loc = ("tools", server, "contracts", tool, "fallbacks", index, "tool")
+            if name == start:
+                yield loc, f"found {quoted(name)} itself; expected another tool"
+            elif start in _reached(name, steps):
+                yield loc, f"found {quoted(name)}, which falls back to {start} again; expected no circle"
+
+
+def _reached(start: str, steps: Mapping[str, list[str]]) -> set[str]:
+    """All that can be reached from a name, without the name unless it leads to itself."""
+    seen: set[str] = set()
+    pending = list(steps.get(start, ()))
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            pending += steps.get(name, ())
+    return seen
+
+
+def _server_faults(config: Config) -> Iterator[Fault]:
+    for name, server in config.tools.items():
+        loc: Loc = ("tools", name)
+        yield from _twin_faults(name, server, config, loc)
+        yield from _kind_faults(server, loc)
+        yield from _reference_faults(server, loc)
+        if config.policy.sandbox == "required" and server.sandbox.mode in ("off", "preferred"):
+            yield (
+                (*loc, "sandbox", "mode"),
+                f"found '{server.sandbox.mode}' where the policy says sandbox: required; expected 'required', or no mode",
+            )
+
+
+def _twin_faults(name: str, server: ToolServerConfig, config: Config, loc: Loc) -> Iterator[Fault]:
+    twin = server.staging
+    if twin is None:
+        return
+    if twin == name:
+        yield (*loc, "staging"), f"found {quoted(twin)} itself; expected another server"
+    elif twin not in config.tools:
+        wanted = did_you_mean(twin, sorted(other for other in config.tools if other != name))
+        yield (*loc, "staging"), f"no tool server {quoted(twin)} is configured; {wanted or 'expected one that is'}"
+    elif config.tools[twin].staging is not None:
+        yield (*loc, "staging"), f"found {quoted(twin)}, which has a `staging` of its own; expected one without"
+
+
+_LAUNCHERS = frozenset({"npx", "npx.cmd", "npm", "uvx", "uv", "cmd"})
+
+
+def _kind_faults(server: ToolServerConfig, loc: Loc) -> Iterator[Fault]:
+    """Parts that mean nothing for the kind of server that it is; an entry that extends one can't know it by itself."""
+    if server.remote:
+        stray = {
+            "scope": server.scope == "run",
+            "sandbox": server.sandbox != SandboxConfig(),
+            "env": bool(server.env),
+            "cwd": server.cwd is not None,
+        }
+        for key in (key for key, given in stray.items() if given):
+            yield (*loc, key), f"found `{key}` beside `url`; expected it to be left out, as no process is started here"
+    elif server.headers or server.transport != "http":
+        key = "headers" if server.headers else "transport"
+        yield (*loc, key), f"found `{key}` without `url`; expected the address that it belongs to"
+    installed = server.package is not None or (server.command or "").rpartition("/")[2] in _LAUNCHERS
+    for key in ("overrides", "entry"):
+        if getattr(server, key) and not installed:
+            yield (*loc, key), f"found `{key}` without `package`; expected the package that it belongs to"
+
+
+def _reference_faults(server: ToolServerConfig, loc: Loc) -> Iterator[Fault]:
+    texts: list[tuple[Loc, str | None]] = [((key,), getattr(server, key)) for key in ("database", "url")]
+    texts += [(("env", name), text) for name, text in server.env.items()]
+    texts += [(("headers", name), text) for name, text in server.headers.items()]
+    for place, text in texts:
+        fault = secret_fault(text) if text is not None else None
+        if fault:
+            yield (*loc, *place), fault
+    for index, text in enumerate((server.command or "", server.cwd or "", *server.args)):
+        if SECRET in text:
+            place = ("command",) if index == 0 else ("cwd",) if index == 1 else ("args", index - 2)
+            yield (*loc, *place), f"found {SECRET} where all users of the machine can see it; expected it in `env`"
 
 
 def _one_contract(contract: ContractConfig, known: Known, loc: Loc) -> Iterator[Fault]:

@@ -16,7 +16,9 @@ from interlock.config.environment import missing_names
 from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
 from interlock.config.problems import Problem, quoted, refuse
 from interlock.config.schema import Config, PolicyConfig
-from interlock.config.tool_schema import ToolServerConfig
+from interlock.config.secrets import SECRET, Secrets
+from interlock.config.settings import Settings
+from interlock.config.tool_schema import SandboxMode, ToolServerConfig
 from interlock.config.yaml_marks import Locator, yaml_document
 from interlock.config.yaml_models import validate_at
 from interlock.model import ConfigError, PlaybookError, PolicyError, canonical_sha256
@@ -24,7 +26,8 @@ from interlock.model import ConfigError, PlaybookError, PolicyError, canonical_s
 CONFIG_FILE, POLICY_FILE, MCP_FILE = "interlock.yaml", "policy.yaml", ".mcp.json"
 MAX_FILES = 256
 _MAX_TOOL_BYTES = 4 * 1024 * 1024
-_BASE_ONLY = frozenset({"builtin", "root", "command", "args"})
+_BASE_ONLY = frozenset({"builtin", "root", "database", "allow", "command", "args", "package", "url"})
+_STRICTNESS: tuple[SandboxMode, ...] = ("off", "preferred", "required")
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,16 @@ def load_project(folder: Path, env: Mapping[str, str]) -> Project:
     servers, sources = _merge_servers(config, locate, mcp, scripts)
     merged = config.model_copy(update={"tools": servers})
     known = Known(frozenset(servers), mcp.skipped, frozenset(playbooks))
+    rules, sandbox = _policy(config, locate, folder, names)
+    policy = PolicyConfig(sandbox=sandbox, rules=[placed.rule for placed in rules])
+    merged = merged.model_copy(update={"policy": policy})
     problems = config_problems(merged, known, locate)
     if problems:
         refuse(locate.path, problems, ConfigError)
-    rules = _rules(config, locate, folder, names)
-    merged = merged.model_copy(update={"policy": PolicyConfig(rules=[placed.rule for placed in rules])})
     notes = [*mcp.notes, *_playbook_notes(folder, names)]
     notes += [problem.render(Path(where.path.name)) for where, problem in rule_notes(rules, merged, known)]
     notes += [f"tool server {gap.server} needs {gap.name}, which is not set" for gap in missing_env(merged, env)]
+    notes += _secret_notes(merged, env)
     return Project(
         folder=folder,
         config=merged,
@@ -114,9 +119,34 @@ def missing_env(config: Config, env: Mapping[str, str]) -> tuple[MissingVariable
     """Variables that tool servers refer to without a default and `env` has not, once per server."""
     found: dict[MissingVariable, None] = {}
     for name, server in config.tools.items():
-        for text in (server.command or "", *server.args, *server.env.values(), server.cwd or ""):
+        for text in _texts(server):
             found.update({MissingVariable(name, variable): None for variable in missing_names(text, env)})
     return tuple(found)
+
+
+def _texts(server: ToolServerConfig) -> tuple[str, ...]:
+    """All that may hold `${NAME}` or `secret://NAME`."""
+    single = (server.command, server.cwd, server.database, server.url)
+    given = tuple(text for text in single if text is not None)
+    return (*given, *server.args, *server.env.values(), *server.headers.values(), *server.allow)
+
+
+def _secret_notes(config: Config, env: Mapping[str, str]) -> list[str]:
+    """What is said of each secret that a server refers to and that is not there; no value is kept."""
+    named = [
+        (name, text) for name, server in config.tools.items() for text in _texts(server) if text.startswith(SECRET)
+    ]
+    if not named:
+        return []
+    where = {"INTERLOCK_HOME": env["INTERLOCK_HOME"]} if "INTERLOCK_HOME" in env else {}
+    secrets = Secrets(Settings.from_env(where).home, env)
+    notes: dict[str, None] = {}
+    for server, text in named:
+        try:
+            secrets.resolve(text)
+        except ConfigError as error:
+            notes[f"tool server {server} needs {text}: {error.message}"] = None
+    return list(notes)
 
 
 def _listed(folder: Path) -> frozenset[str]:
@@ -136,19 +166,24 @@ def _config(folder: Path, names: frozenset[str]) -> tuple[Config, Locator]:
     return validate_at(data, Config, locate, ConfigError), locate
 
 
-def _rules(config: Config, locate: Locator, folder: Path, names: frozenset[str]) -> list[PlacedRule]:
-    """The rules of both files, checked together."""
+def _policy(
+    config: Config, locate: Locator, folder: Path, names: frozenset[str]
+) -> tuple[list[PlacedRule], SandboxMode]:
+    """The rules of both files, checked together, and what the stricter of the two says of the sandbox."""
     rules = [PlacedRule(rule, locate, ("policy", "rules", n)) for n, rule in enumerate(config.policy.rules)]
+    said = [config.policy]
     if POLICY_FILE in names:
         data, place = yaml_document(folder / POLICY_FILE, PolicyError)
         policy = validate_at(data, PolicyConfig, place, PolicyError)
         rules += [PlacedRule(rule, place, ("rules", n)) for n, rule in enumerate(policy.rules)]
+        said.append(policy)
     faults: dict[Path, list[Problem]] = {}
     for where, problem in rule_problems(rules):
         faults.setdefault(where.path, []).append(problem)
     for path, problems in faults.items():
         refuse(path, problems, PolicyError)
-    return rules
+    modes = [part.sandbox for part in said if "sandbox" in part.model_fields_set] or [config.policy.sandbox]
+    return rules, max(modes, key=_STRICTNESS.index)
 
 
 @dataclass(frozen=True)
@@ -211,7 +246,7 @@ def _playbook_notes(folder: Path, names: frozenset[str]) -> list[str]:
 def _merge_servers(
     config: Config, locate: Locator, mcp: McpServers, scripts: dict[str, _Script]
 ) -> tuple[dict[str, ToolServerConfig], dict[str, str]]:
-    """Every server by name, and the file that declares it. An entry without a command extends one declared elsewhere.
+    """Every server by name, and the file that declares it. An entry of no kind extends one declared elsewhere.
 
     Raises:
         ConfigError: two files declare the same name, or an entry extends nothing.
@@ -246,13 +281,14 @@ def _fault_of(name: str, entry: ToolServerConfig, sources: dict[str, str], skipp
     if not entry.extends:
         if name not in sources:
             return None
-        return f"is also declared by {sources[name]}; expected no command or builtin here, which then extends it"
+        kind = entry.kinds[0]
+        return f"is also declared by {sources[name]}; expected no `{kind}` here, which then extends it"
     if name in sources:
         return None
     if name in skipped:
         return f"extends a server of {MCP_FILE} that can't be used: {skipped[name]}"
     return (
-        "found neither `builtin` nor `command`; expected `builtin: workspace` with `root`, a `command`, "
+        "found none of `builtin`, `command`, `package` and `url`; expected one of them, "
         f"or a server {quoted(name)} in {MCP_FILE} or tools/ that it extends"
     )
 
@@ -260,7 +296,8 @@ def _fault_of(name: str, entry: ToolServerConfig, sources: dict[str, str], skipp
 def _extended(base: ToolServerConfig, entry: ToolServerConfig) -> ToolServerConfig:
     given = {name: getattr(entry, name) for name in entry.model_fields_set - _BASE_ONLY}
     update = {name: value for name, value in given.items() if value is not None}
-    return base.model_copy(update={**update, "env": {**base.env, **entry.env}})
+    joined = {"env": {**base.env, **entry.env}, "headers": {**base.headers, **entry.headers}}
+    return base.model_copy(update={**update, **joined})
 
 
 def _sha256(

@@ -14,6 +14,7 @@ from interlock.model import ConfigError
 SECRET = "secret://"
 MAX_SECRET_BYTES = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_EXPECTED = f"expected {SECRET}NAME as the whole value, the name of letters, digits, '.', '_' and '-'"
 _CONTAINER_SECRETS = Path("/run/secrets")
 _ENV_PREFIX = "INTERLOCK_SECRET_"
 
@@ -44,8 +45,8 @@ class Secrets:
         Raises:
             ConfigError: the name is no name, or nothing has it.
         """
-        if _NAME.fullmatch(name) is None or ".." in name:
-            raise ConfigError(f"'{SECRET}{name[:40]}' is no secret's name; expected letters, digits, '.', '_' and '-'")
+        if not _is_name(name):
+            raise ConfigError(f"found '{SECRET}{name[:40]}', which names no secret; {_EXPECTED}")
         for folder in self._folders():
             value = _read(folder / name)
             if value is not None:
@@ -58,6 +59,17 @@ class Secrets:
     def _folders(self) -> list[Path]:
         given = self.env.get("CREDENTIALS_DIRECTORY")
         return [*([Path(given)] if given else []), _CONTAINER_SECRETS, self.home / "secrets"]
+
+
+def secret_fault(text: str) -> str | None:
+    """What is wrong with the reference in a text, if it holds one: a bad name, or more than the reference."""
+    if SECRET not in text or (text.startswith(SECRET) and _is_name(text.removeprefix(SECRET))):
+        return None
+    return f"found a text that holds {SECRET} and more, or no name; {_EXPECTED}"
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and ".." not in name
 
 
 def _read(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What the blocks of `interlock.yaml` are built from: strict blocks, names, durations, rates."""
+"""What the blocks of `interlock.yaml` are built from: strict blocks, names, durations, rates, packages."""
 
 import inspect
 import math
@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from interlock.config.package_names import parse_package
 
 MAX_DURATION_S = 10 * 366 * 86_400.0
 _DURATION = r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(ms|s|m|h|d)?\s*"
@@ -88,12 +90,20 @@ def _rate_text(value: Any) -> str:
     return value
 
 
+def _package_text(text: str) -> str:
+    parse_package(text)
+    return text
+
+
 _DURATION_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_DURATION}$"}]}
 )
 DurationS = Annotated[float, BeforeValidator(parse_duration_s), _DURATION_SCHEMA]
 PositiveDurationS = Annotated[float, BeforeValidator(_positive_duration_s), _DURATION_SCHEMA]
 RateText = Annotated[str, BeforeValidator(_rate_text), WithJsonSchema({"type": "string", "pattern": f"^{_RATE}$"})]
+PackageText = Annotated[
+    str, AfterValidator(_package_text), WithJsonSchema({"type": "string", "pattern": r"^(pypi|npm):[^\s:]+$"})
+]
 Name = Annotated[str, Field(pattern=_NAME)]
 ClassName = Literal["read", "write", "destructive"]
 

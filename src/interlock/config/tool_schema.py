@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from interlock.config.shapes import ClassName, Name, PositiveDurationS, RateText, Strict
+from interlock.config.package_names import ALLOW_BUILD, is_requirement
+from interlock.config.shapes import (
+    ClassName,
+    Name,
+    PackageText,
+    PositiveDurationS,
+    RateText,
+    Strict,
+)
 
 SandboxMode: TypeAlias = Literal["required", "preferred", "off"]
 Builtin: TypeAlias = Literal["workspace", "shell", "sql", "http"]
@@ -98,13 +106,15 @@ class ToolServerConfig(Strict):
     Attributes:
         builtin: name of a server that comes with interlock.
         root: the folder of the built-in workspace or shell server, relative to interlock.yaml.
-        database: what the built-in sql server may use: `sqlite:FILE` or a Postgres URL.
+        database: what the built-in sql server may use: `sqlite:FILE` or a Postgres URL; values as in `env`.
         allow: hosts that the built-in http server may talk to: `api.example.com`, `*.example.com`, `localhost:8080`.
-        command, args, env, cwd: as in `.mcp.json`; may hold `${NAME}`, `${NAME:-default}` or, whole, `secret://NAME`.
+        command, args, cwd: as in `.mcp.json`; may hold `${NAME}` and `${NAME:-default}`.
+        env: as in `.mcp.json`; may hold these too, or, whole, `secret://NAME`.
         package: what to install instead of a command: `pypi:NAME==VERSION` or `npm:NAME@VERSION`; `args` go along.
-        overrides: requirements that the package is installed with, such as `mcp<2`.
+        overrides: requirements that the package is installed with, such as `mcp<2`, or for npm `zod@3`; with
+            `--allow-build` among them, code of packages may run while they are installed.
         entry: the program or file of the package to start, when it has not exactly one.
-        url: of a remote server that speaks Streamable HTTP.
+        url: of a remote server that speaks Streamable HTTP; values as in `env`.
         headers: sent to it with each request; values as in `env`.
         transport: how to talk to `url`; `sse` is the form of 2024.
         required: without it a run that is granted its tools does not start.
@@ -123,17 +133,17 @@ class ToolServerConfig(Strict):
 
     builtin: Builtin | None = None
     root: str | None = None
-    database: str | None = None
+    database: Annotated[str | None, Field(repr=False)] = None
     allow: list[str] = []
     command: str | None = None
     args: list[str] = []
-    env: dict[str, str] = {}
+    env: Annotated[dict[str, str], Field(repr=False)] = {}
     cwd: str | None = None
-    package: Annotated[str, Field(pattern=r"^(pypi|npm):[^\s:]+$")] | None = None
-    overrides: list[str] = []
+    package: PackageText | None = None
+    overrides: Annotated[list[str], Field(max_length=32)] = []
     entry: str | None = None
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$|\$\{|^secret://")] | None = None
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], Field(repr=False)] = {}
     transport: Literal["http", "sse"] = "http"
     required: bool = True
     trusted_hints: bool = False
@@ -165,7 +175,7 @@ class ToolServerConfig(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "ToolServerConfig":
-        fault = _two_kinds(self) or _missing_part(self) or _stray_part(self)
+        fault = _two_kinds(self) or _missing_part(self) or _stray_part(self) or _bad_override(self)
         if fault:
             raise ValueError(fault)
         return self
@@ -220,8 +230,15 @@ def _stray_part(server: ToolServerConfig) -> str | None:
             return f"found `{part}` without `builtin`; expected `builtin: {builtins[0]}` beside it"
     if server.args and server.command is None and server.package is None:
         return "found `args` without `command`; expected the command that takes them"
-    if (server.overrides or server.entry) and server.package is None and not server.extends:
-        return "found `overrides` or `entry` without `package`; expected the package that they belong to"
-    if server.headers and server.url is None and not server.extends:
-        return "found `headers` without `url`; expected the address that they are sent to"
+    return None
+
+
+def _bad_override(server: ToolServerConfig) -> str | None:
+    if server.package is None:
+        return None
+    registry = server.package.partition(":")[0]
+    expected = "zod@3" if registry == "npm" else "mcp<2"
+    for text in server.overrides:
+        if text != ALLOW_BUILD and not is_requirement(registry, text):
+            return f"found the override '{text[:60]}'; expected one such as {expected}, or {ALLOW_BUILD}"
     return None

@@ -1,5 +1,6 @@
 """One call before the gate: what is known of it, filled in stage by stage."""
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from interlock.model import (
     ToolRef,
     canonical_sha256,
 )
+from interlock.store import CallFacts
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,21 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class Admission:
+    """A call may be made now.
+
+    Attributes:
+        probe: it is the one that tries whether a tool works again; how it ended must be told.
+        noted: its breaker remembers a failure.
+        missed_at: a result was looked for that could be used again, and there was none at that moment.
+    """
+
+    probe: bool = False
+    noted: bool = False
+    missed_at: datetime.datetime | None = None
+
+
+@dataclass(frozen=True)
 class Case:
     """A call on its way through the gate; each stage returns a fuller one."""
 
@@ -92,7 +109,10 @@ class Case:
     staged: Staged | None = None
     timeout_s: float = 60.0
     trusted_hints: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    facts: CallFacts = field(default_factory=CallFacts)
+    stands_in: bool = False
+    unstaged: str | None = None
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def reversible(self) -> bool:
@@ -102,7 +122,8 @@ class Case:
     @property
     def idempotency_key(self) -> str:
         """The key of the call, the same on every try: task, run and our own number."""
-        return f"{self.call.task_id}:{self.call.run_no}:{self.call.call_no}"
+        key = f"{self.call.task_id}:{self.call.run_no}:{self.call.call_no}"
+        return f"{key}:{self.ref}" if self.stands_in else key
 
     def binding(self, policy_sha256: str, plan_sha256: str) -> dict[str, Any]:
         """What an approval of this call is bound to; shape `{tool, pin, args, policy, plan, effect, state}`."""

@@ -1,15 +1,15 @@
-"""Stages 6, 8 and 11: see what a call would do, keep the state to go back to, measure what it did.
+"""Stages 8 and 11: keep the state to go back to, measure what a call did.
 
-It works with any server that offers the internal tools `preview`, `capture` and `restore`; the workspace server does.
+It works with any server that offers the internal tools `capture` and `restore`; workspace and shell do.
 File contents go into the store's blobs; the ledger keeps `blob://<sha256>` in their place.
 """
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from interlock.guardrails.case import Case, Staged
+from interlock.guardrails.case import Case
 from interlock.model import Bug
 from interlock.store import Database, catalog_rows
 from interlock.tools import Snapshots
@@ -19,27 +19,10 @@ BLOB = "blob://"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Preview, capture and restore through the servers that can."""
+    """Capture and restore through the servers that can."""
 
     database: Database
     snapshots: Snapshots
-
-    async def stage(self, case: Case) -> Case:
-        """Fill in what the call would do; a server that can't say leaves it out.
-
-        Raises:
-            UserError: the call would fail, and why.
-        """
-        if not case.contract.snapshot or case.definition.internal:
-            return case
-        seen = await self.snapshots.preview(case.ref, case.call.args)
-        staged = Staged(
-            effect=dict(seen["effect"]),
-            state_sha256=str(seen["state_sha256"]),
-            after_sha256=seen.get("state_sha256_after"),
-            touched=tuple(seen.get("touched", ())),
-        )
-        return replace(case, staged=staged)
 
     async def capture(self, case: Case) -> dict[str, Any] | None:
         """Keep the state of what the call touches, and the hash of the state that it would leave.

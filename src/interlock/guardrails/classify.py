@@ -1,33 +1,68 @@
 """Stage 2: how much harm a call can do, and whether data can leave by it.
 
-Operator's word first, then our own for built-in servers, then the hints of a server that the operator trusts. Names
-never count, hints of others only raise, and what nobody vouches for is destructive and leaks.
+Operator's word first, then our own for built-in servers, then what the tool's definition tells (`classes`): the hints
+of a server that the operator trusts, else its words, where two of them must agree before anything counts as harmless.
+Hints of others only raise, and what nobody can tell is destructive and leaks.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from interlock.guardrails.case import Case
-from interlock.model import ActionClass
+from interlock.guardrails.classes import Opinion, opinion
+from interlock.model import ActionClass, ToolDefinition
+
+_KEPT = 4096
 
 
 def classify(case: Case) -> Case:
     """Fill in class, egress and the reasons for both."""
-    action_class, why = _class(case)
+    action_class, why = class_of(case.definition, case.contract, trusted_hints=case.trusted_hints)
     egress, why_egress = _egress(case)
-    return replace(case, action_class=action_class, egress=egress, reasons=(*case.reasons, why, *why_egress))
+    return replace(case, action_class=action_class, egress=egress, reasons=(*case.reasons, *why, *why_egress))
 
 
-def _class(case: Case) -> tuple[ActionClass, str]:
-    declared = case.contract.action_class
+def proposed(definition: ToolDefinition, *, trusted_hints: bool) -> Opinion:
+    """What the definition of a tool tells of its class; found out once for each definition."""
+    return _opinion(_Pinned(definition), trusted_hints)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pinned:
+    """A definition that equals another one of its tool if their pins do."""
+
+    found: ToolDefinition
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Pinned) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.found.ref.server, self.found.pin_sha256
+
+
+@lru_cache(maxsize=_KEPT)
+def _opinion(pinned: _Pinned, trusted_hints: bool) -> Opinion:
+    return opinion(pinned.found, trusted_hints=trusted_hints)
+
+
+def class_of(
+    definition: ToolDefinition, contract: ToolContract, *, trusted_hints: bool
+) -> tuple[ActionClass, str]:
+    """The class of a tool, whatever its arguments, and why."""
+    declared = contract.action_class
     if declared is not None:
-        return declared, f"{declared}: declared for {case.ref}"
-    hints = case.definition.annotations
-    if case.trusted_hints:
+        return declared, f"{declared}: declared for {definition.ref}"
+    hints = definition.annotations
+    if trusted_hints:
         if hints.get("readOnlyHint") is True:
             return ActionClass.READ, "read: says its server, which the operator trusts"
         if hints.get("destructiveHint") is False:
             return ActionClass.WRITE, "write: says its server, which the operator trusts"
-    return ActionClass.DESTRUCTIVE, f"destructive: nobody declared what {case.ref} does"
+    return ActionClass.DESTRUCTIVE, f"destructive: nobody declared what {definition.ref} does"
 
 
 def _egress(case: Case) -> tuple[bool, tuple[str, ...]]:
@@ -35,6 +70,9 @@ def _egress(case: Case) -> tuple[bool, tuple[str, ...]]:
         return case.contract.egress, ()
     if case.definition.annotations.get("openWorldHint") is True:
         return True, ("egress: its server says that it reaches the outside",)
-    if case.contract.action_class is None and not case.trusted_hints:
-        return True, ("egress: nobody declared that data stays here",)
+    if case.contract.action_class is not None:
+        return False, ()
+    told = proposed(case.definition, trusted_hints=case.trusted_hints)
+    if told.egress or told.action_class is ActionClass.DESTRUCTIVE:
+        return True, ("egress: nothing tells that data stays here",)
     return False, ()

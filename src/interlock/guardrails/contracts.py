@@ -1,6 +1,7 @@
 """What is declared of a tool: by the operator, else by us for the servers that come with interlock."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from interlock.config import ContractConfig, ToolServerConfig
@@ -30,7 +31,25 @@ BUILTIN: dict[str, dict[str, ToolContract]] = {
         "capture": _read(),
         "content": _read("path"),
         "restore": _change(_WRITE, "paths"),
-    }
+    },
+    "shell": {
+        "run": ToolContract(_DESTRUCTIVE, egress=False, control=("command", "cwd", "stdin"), snapshot=True),
+        "preview": _read(),
+        "capture": _read(),
+        "content": _read("path"),
+        "restore": _change(_WRITE, "paths"),
+    },
+    "sql": {
+        "query": _read("statement"),
+        "schema": _read("table"),
+        "explain": _read("statement"),
+        "execute": ToolContract(_DESTRUCTIVE, egress=False, control=("statement",), preview=True),
+        "preview": _read(),
+    },
+    "http": {
+        "get": ToolContract(_READ, egress=True, control=("url", "headers")),
+        "request": ToolContract(_DESTRUCTIVE, egress=True, control=("method", "url", "headers")),
+    },
 }
 
 
@@ -40,6 +59,8 @@ def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
     An operator's contract for a built-in tool keeps what the built-in one says of paths and snapshots.
     """
     base = BUILTIN.get(server.builtin or "", {}).get(tool, ToolContract())
+    if server.builtin == "shell" and server.sandbox.network:
+        base = replace(base, egress=True)  # a command that may use the network can take anything out
     declared = server.contracts.get(tool)
     if declared is None:
         patterns = sorted((name for name in server.contracts if fnmatchcase(tool, name)), key=len, reverse=True)
@@ -81,4 +102,9 @@ def _merge(base: ToolContract, declared: ContractConfig) -> ToolContract:
         snapshot=base.snapshot,
         verify=declared.verify or base.verify,
         inverse=declared.inverse or base.inverse,
+        preview=base.preview,
+        dry_run=declared.dry_run,
+        rate=declared.rate,
+        cache_s=declared.cache,
+        fallbacks=tuple((fallback.tool, fallback.args) for fallback in declared.fallbacks),
     )

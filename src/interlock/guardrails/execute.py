@@ -1,7 +1,7 @@
 """Stages 10 to 13: send a started call, measure, commit the outcome; and find out about one that a crash left open."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -10,9 +10,12 @@ from interlock.config import fault_point
 from interlock.guardrails import ledger
 from interlock.guardrails.case import Case
 from interlock.guardrails.checkpoint import Checkpoint
+from interlock.guardrails.degraded import degraded
 from interlock.guardrails.expect import fill, meets
+from interlock.guardrails.judging import Judge
 from interlock.guardrails.ledger import Outcome
 from interlock.guardrails.pulse import Pulse
+from interlock.guardrails.shelter import Shelter, outage_of
 from interlock.model import (
     ActionClass,
     ActOutcome,
@@ -25,12 +28,14 @@ from interlock.model import (
     ToolRef,
     ToolResult,
     ToolTimeout,
+    ToolUnavailable,
     Unavailable,
 )
 from interlock.store import Database, call_rows
 from interlock.tools import Delivery, Expectation, Tools
 
 COMMIT_S = 10.0
+_DOUBT_CHARS = 300
 
 
 def run_key(task_id: str, run_no: int) -> str:
@@ -53,23 +58,32 @@ class Executor:
     database: Database
     toolbox: Tools
     checkpoint: Checkpoint
-    pulse: Pulse = field(default_factory=Pulse)
+    pulse: Pulse
+    shelter: Shelter
+    judge: Judge
 
     async def run(self, case: Case, sending: Sending = Sending.FIRST) -> ActOutcome:
         """Send the call and commit what came of it."""
+        await self.shelter.changing(case)
         try:
-            outcome = await self._send(case, sending)
-        except (ToolLost, ToolTimeout) as error:
-            if case.action_class is not ActionClass.READ:
-                if case.contract.idempotent and sending is not Sending.AGAIN:
-                    return await self.run(case, Sending.AGAIN)
-                return await self._settle_doubt(case, error.message, over=isinstance(error, ToolLost))
-            timed_out = isinstance(error, ToolTimeout)
-            failed = ToolResult(False, f"The tool gave no answer: {error.message}")
-            outcome = Outcome(CallState.FAILED, failed, "timeout" if timed_out else "error")
-        return await self._commit(case, outcome)
+            result = await self._send(case, sending)
+        except (ToolLost, ToolTimeout, ToolUnavailable) as error:
+            return await self._unanswered(case, sending, error)
+        fault_point("call.executed")
+        if self._unknown(case, result):
+            return await self._settle_doubt(case, result.text[:_DOUBT_CHARS], over=False)
+        outcome = await self._commit(case, await self._outcome_of(case, result))
+        await self.shelter.answered(case, result)
+        await self.shelter.changing(case)
+        return outcome
 
-    async def _send(self, case: Case, sending: Sending) -> Outcome:
+    def _unknown(self, case: Case, result: ToolResult) -> bool:
+        """A server of ours says that it does not know itself whether what it passed on took effect."""
+        builtin = self.judge.project.config.tools[case.ref.server].builtin is not None
+        told = (result.structured or {}).get("in_doubt") is True
+        return builtin and told and not result.ok and case.action_class is not ActionClass.READ
+
+    async def _send(self, case: Case, sending: Sending) -> ToolResult:
         args = await self.checkpoint.with_contents(case.call.args)
         how = Delivery(
             case.timeout_s,
@@ -78,16 +92,38 @@ class Executor:
             run=run_key(case.call.task_id, case.call.run_no),
             repeat=sending is not Sending.FIRST,
         )
-        try:
-            result = await self.toolbox.call(case.ref, args, how)
-        except (ToolLost, ToolTimeout):
-            raise
-        except Unavailable as error:  # it was not sent
-            if sending is Sending.AGAIN and case.action_class is not ActionClass.READ:
-                raise ToolLost(error.message) from error  # not now, but perhaps before
-            return Outcome(CallState.FAILED, ToolResult(False, f"Not done: {error.message}"), "error")
-        fault_point("call.executed")
-        return await self._outcome_of(case, result)
+        return await self.toolbox.call(case.ref, args, how)
+
+    async def _unanswered(self, case: Case, sending: Sending, error: Unavailable) -> ActOutcome:
+        """There is no answer: it was not sent, or it was and nobody knows what became of it."""
+        await self.shelter.failed(case, error)
+        if case.action_class is ActionClass.READ:
+            return await self._read_elsewhere(case, error)
+        unsent = isinstance(error, ToolUnavailable)
+        if unsent and sending is not Sending.AGAIN:
+            outage = replace(outage_of(case, error), reason=f"{error.message}; nothing was done")
+            result = degraded(outage, self.database.clock.now())
+            return await self._commit(case, Outcome(CallState.FAILED, result, "error"))
+        if case.contract.idempotent and sending is not Sending.AGAIN:
+            return await self.run(case, Sending.AGAIN)
+        # Not sent now, but perhaps before: what was sent then is over.
+        return await self._settle_doubt(case, error.message, over=not isinstance(error, ToolTimeout))
+
+    async def _read_elsewhere(self, case: Case, error: Unavailable) -> ActOutcome:
+        """A read may be made at another tool that the operator declared as equivalent."""
+        outage = outage_of(case, error)
+        if not case.stands_in:
+            choice, other = await self.judge.stand_in(case, outage.trouble)
+            if other is not None:
+                other = replace(other, call=replace(other.call, served_by=str(other.ref)))
+                async with self.database.transaction(case.subject.lease) as tx:
+                    await call_rows.keep(tx, replace(case.call, served_by=str(other.ref)))
+                    await ledger.note_stand_in(tx, other, choice.sentence)
+                return await self.run(other)
+            outage = replace(outage, tried=choice.passed_over)
+        label = "timeout" if isinstance(error, ToolTimeout) else "error"
+        result = degraded(outage, self.database.clock.now())
+        return await self._commit(case, Outcome(CallState.FAILED, result, label))
 
     async def _outcome_of(self, case: Case, result: ToolResult) -> Outcome:
         effect = None
@@ -116,7 +152,7 @@ class Executor:
 
     async def _write_down(self, case: Case, outcome: Outcome) -> ActOutcome:
         try:
-            async with self.database.transaction(case.subject.lease) as tx:
+            async with self.database.at_once() as tx:
                 observation = await ledger.finish(tx, case, outcome)
         except Fenced:
             await self._note_late(case, outcome)

@@ -8,16 +8,21 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from interlock.config import Project, fault_point
+from interlock.config import AgentConfig, Project, fault_point
 from interlock.guardrails import approvals, ledger, limits, plan, validate
 from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
-from interlock.guardrails.classify import classify
-from interlock.guardrails.contracts import contract_of, refuse_unsafe_checks
+from interlock.guardrails.contracts import refuse_unsafe_checks
+from interlock.guardrails.declined import declined_before
+from interlock.guardrails.degraded import Outage, degraded
 from interlock.guardrails.execute import Executor, run_key
+from interlock.guardrails.fallbacks import refuse_unknown_fallbacks
+from interlock.guardrails.judging import Judge, nothing_known
 from interlock.guardrails.ledger import Start
 from interlock.guardrails.policy import Policy
 from interlock.guardrails.pulse import Pulse
+from interlock.guardrails.shelter import Shelter, outage_of
+from interlock.guardrails.trial import Trials
 from interlock.model import (
     ActionClass,
     ActOutcome,
@@ -41,7 +46,8 @@ from interlock.model import (
     Unavailable,
     UserError,
 )
-from interlock.store import Database, approval_rows, call_rows, catalog_rows
+from interlock.store import CallFacts, Database, approval_rows, catalog_rows
+from interlock.store import path_rows as call_path
 from interlock.tools import Tools
 
 
@@ -61,9 +67,14 @@ class Gate:
         self._toolbox = toolbox
         self._checkpoint = checkpoint
         self._pulse = pulse or Pulse()
-        self._executor = Executor(database, toolbox, checkpoint, self._pulse)
         self.policy = Policy(project.config.policy)
+        self._judge = Judge(database, project, toolbox, self.policy)
+        twins = {name: server.staging for name, server in self._servers.items() if server.staging is not None}
+        self._trials = Trials(database, toolbox, checkpoint.snapshots, twins)
+        self._shelter = Shelter(database, self._servers)
+        self._executor = Executor(database, toolbox, checkpoint, self._pulse, self._shelter, self._judge)
         refuse_unsafe_checks(self._servers)
+        refuse_unknown_fallbacks(self._servers)
 
     async def act(self, subject: Subject, request: CallRequest) -> ActOutcome:
         """Answer one call: carried out, refused, held for a person, or in doubt.
@@ -72,78 +83,83 @@ class Gate:
             Fenced: the lease is gone.
             Unavailable: the database, or a required tool server, does not answer; nothing was done.
         """
-        async with self._database.transaction(subject.lease) as tx:
-            call = await call_rows.by_number(tx, subject.lease.task_id, request.call_no)
-        if call is None:
+        async with self._database.at_once() as tx:
+            looked = await call_path.look(tx, subject.lease, request.call_no, _ref_of(request.tool))
+        if looked is None:
             raise Conflict(f"call {request.call_no} is not in the ledger")
+        call, facts = looked
         if call.state is CallState.IN_DOUBT:
             return InDoubt(call.id, f"whether {call.tool} took effect is unknown")
         if call.state in (CallState.DONE, CallState.FAILED) or call.result is not None:
             return Done(ledger.observation_of(call, trusted=self._trusted(call)))
-        try:
-            case = await self._open(subject, call)
-        except (ToolRefused, UserError, Unavailable) as error:
-            return await self._refuse_unknown(subject, call, error)
         if call.state is CallState.STARTED:
-            return await self._executor.after_crash(await self._judge(case))
+            return await self._go_on(subject, call, facts)
+        try:
+            case = await self._judge.open(subject, call, facts, ToolRef.parse(call.tool))
+        except (ToolRefused, UserError) as error:
+            return await self._refuse_unknown(subject, call, error)
+        except Unavailable as error:
+            return await self._without_server(subject, call, error)
         if call.state in (CallState.DENIED, CallState.EXPIRED):
-            return await self._tell_verdict(await self._judge(case))
+            return await self._tell_verdict(self._judge.judge(case))
         return await self._proceed(case)
 
-    async def _open(self, subject: Subject, call: Call) -> Case:
-        """Find the tool and what is declared of it."""
-        ref = ToolRef.parse(call.tool)
-        server = self._servers.get(ref.server)
-        if server is None:
-            raise ToolRefused(f"there is no tool server '{ref.server}'")
-        definitions = await self._toolbox.definitions(ref.server)
-        found = next((definition for definition in definitions if definition.ref == ref), None)
-        if found is None:
-            raise ToolRefused(f"the server '{ref.server}' has no tool '{ref.name}'")
-        return Case(
-            subject=subject,
-            call=call,
-            ref=ref,
-            definition=found,
-            contract=contract_of(server, ref.name),
-            timeout_s=server.call_timeout,
-            trusted_hints=server.trusted_hints,
-        )
-
-    async def _judge(self, case: Case) -> Case:
-        """Stages without side effects: class, plan, policy."""
-        async with self._database.transaction() as tx:
-            used = await call_rows.plan_use(tx, case.call.task_id, case.call.id)
-        return self.policy.decide(plan.plan_calls(classify(case), used))
+    async def _go_on(self, subject: Subject, call: Call, facts: CallFacts) -> ActOutcome:
+        """A call that was started, and whose outcome nobody wrote down."""
+        try:
+            case = await self._judge.reopen(subject, call, facts)
+        except (ToolRefused, UserError, Unavailable) as error:
+            async with self._database.transaction(subject.lease) as tx:
+                await ledger.doubt(tx, call, subject.actor, error.message)
+            return InDoubt(call.id, f"{call.tool} was started, and its server is not there to ask: {error.message}")
+        return await self._executor.after_crash(self._judge.judge(case))
 
     async def _proceed(self, case: Case) -> ActOutcome:
         try:
-            await self._validate(case)
-            case = await self._judge(case)
+            validate.check_grant(case)
+            validate.check_pin(case.definition, case.facts.pin)
+            validate.check_args(case)
+            case = self._judge.judge(case)
             if case.subject.read_only and case.action_class is not ActionClass.READ:
                 raise ToolRefused(f"a check may only read, and {case.ref} is {case.action_class}")
             if case.decision is Decision.DENY:
                 raise ToolRefused("; ".join(case.reasons))
             if case.action_class is not ActionClass.READ:
-                case = await self._checkpoint.stage(case)
-            case = await self._check_allowances(case)
+                case = self._after_trial(await self._trials.stage(case))
+            case = self._check_allowances(case)
+            if case.decision is Decision.ASK and case.call.state is CallState.PROPOSED:
+                await self._refuse_declined(case)
         except (ToolRefused, UserError, Exhausted) as error:
             return Denied(await self._deny(case, error.message))
+        except Unavailable as error:
+            if error.code == "database_unavailable":
+                raise
+            return await self._without(case, outage_of(case, error))
         return await self._agree_and_run(case)
 
-    async def _validate(self, case: Case) -> None:
-        validate.check_grant(case)
-        async with self._database.transaction() as tx:
-            pins = await catalog_rows.pins(tx, case.ref.server)
-        validate.check_pin(case.definition, pins)
-        validate.check_args(case)
+    def _after_trial(self, case: Case) -> Case:
+        """What can't be tried first, and was only allowed because it could, needs a person."""
+        if case.unstaged is None or case.decision is not Decision.ALLOW:
+            return case
+        again = self.policy.decide(case)
+        if again.decision is not Decision.ALLOW:
+            return replace(again, reasons=(*again.reasons, case.unstaged))
+        return replace(
+            case, decision=Decision.ASK, rules=(*case.rules, "unstaged"), reasons=(*case.reasons, case.unstaged)
+        )
 
-    async def _check_allowances(self, case: Case) -> Case:
-        async with self._database.transaction() as tx:
-            over = await limits.over(tx, case)
+    def _check_allowances(self, case: Case) -> Case:
+        over = limits.over(case, self._database.clock.now())
         if over is None:
             return case
         return replace(case, decision=Decision.ASK, rules=(*case.rules, "allowance"), reasons=(*case.reasons, over))
+
+    async def _refuse_declined(self, case: Case) -> None:
+        """People are not asked again what they have declined in this run."""
+        async with self._database.transaction() as tx:
+            why = await declined_before(tx, case.call)
+        if why is not None:
+            raise ToolRefused(why)
 
     async def _agree_and_run(self, case: Case) -> ActOutcome:
         """Get the agreement that is needed, then start; what is approved is exactly what runs."""
@@ -155,14 +171,41 @@ class Gate:
                 if approval is None:
                     approval_id = await approvals.ask(tx, case, binding)
                     return Held(case.call.id, approval_id)
+        known = await self._shelter.reuse(case) if approval is None else None
+        if known is not None and known.result is not None:
+            async with self._database.transaction(case.subject.lease) as tx:
+                return Done(await ledger.close_unmade(tx, case, known.result, "call.reused"))
+        admission = await self._shelter.admit(case, known.at if known is not None else None)
+        if isinstance(admission, Outage):
+            return await self._without(case, admission)
+        case = replace(case, admission=admission)
         try:
             before = await self._checkpoint.capture(case) if case.action_class is not ActionClass.READ else None
-            async with self._database.transaction(case.subject.lease) as tx:
+            async with self._database.at_once() as tx:
                 case = await ledger.start(tx, case, Start(approval, before, self._pulse.host or None))
         except (Exhausted, UserError) as error:
+            await self._shelter.passed_by(case)
             return Denied(await self._deny(case, error.message))
         fault_point("call.started")
         return await self._executor.run(case)
+
+    async def _without(self, case: Case, outage: Outage) -> ActOutcome:
+        """The tool can't be called now: another one stands in, or the model is told to do without."""
+        if not case.stands_in:
+            choice, other = await self._judge.stand_in(case, outage.trouble)
+            if other is not None:
+                async with self._database.transaction(case.subject.lease) as tx:
+                    await ledger.note_stand_in(tx, other, choice.sentence)
+                return await self._proceed(other)
+            outage = replace(outage, tried=choice.passed_over)
+        result = degraded(outage, self._database.clock.now())
+        async with self._database.transaction(case.subject.lease) as tx:
+            return Done(await ledger.close_unmade(tx, case, result, "call.unavailable"))
+
+    async def _without_server(self, subject: Subject, call: Call, error: Unavailable) -> ActOutcome:
+        ref = ToolRef.parse(call.tool)
+        case = nothing_known(subject, call, ref, self._judge.contract(ref), error)
+        return await self._without(case, outage_of(case, error))
 
     async def _tell_verdict(self, case: Case) -> ActOutcome:
         """A person said no, or nobody answered: the model is told, with the reason."""
@@ -180,23 +223,16 @@ class Gate:
             return await ledger.deny(tx, case, why)
 
     async def _refuse_unknown(self, subject: Subject, call: Call, error: InterlockError) -> ActOutcome:
-        """A tool that can't be looked up: not done, whatever it is; a call that had started stays in doubt."""
-        if call.state is CallState.STARTED:
-            async with self._database.transaction(subject.lease) as tx:
-                await ledger.doubt(tx, call, subject.actor, error.message)
-            return InDoubt(call.id, f"{call.tool} was started, and its server is not there to ask: {error.message}")
-        server, _, name = call.tool.partition(".")
-        ref = ToolRef(server or "unknown", name or "unknown")
-        nobody = ToolDefinition(ref, None, "", {})
-        case = Case(subject, call, ref, nobody, ToolContract(), reasons=(error.message,))
+        """A tool that does not exist: not done, whatever it is."""
+        named = _ref_of(call.tool)
+        ref = ToolRef(named.server or "unknown", named.name or "unknown")
+        case = Case(subject, call, ref, ToolDefinition(ref, None, "", {}), ToolContract(), reasons=(error.message,))
         return Denied(await self._deny(case, error.message))
 
     def _trusted(self, call: Call) -> bool:
         if call.state not in (CallState.DONE, CallState.FAILED):
             return True
-        ref = ToolRef.parse(call.tool)
-        server = self._servers.get(ref.server)
-        return server is not None and contract_of(server, ref.name).output == "trusted"
+        return self._judge.trusted(call.served_by or call.tool)
 
     @property
     def lasting(self) -> bool:
@@ -213,14 +249,18 @@ class Gate:
             await self._toolbox.release(run_key(lease.task_id, lease.run_no))
 
     async def tools_for(self, subject: Subject) -> tuple[ToolDefinition, ...]:
-        """The tools that the agent is shown: granted, accepted, of servers that are ready.
+        """The tools that the agent of a run is shown; see `tools_of`."""
+        return await self.tools_of(subject.agent)
+
+    async def tools_of(self, agent: AgentConfig) -> tuple[ToolDefinition, ...]:
+        """The tools that an agent is shown: granted, accepted, of servers that are ready.
 
         Raises:
             Unavailable: a required server is not ready, or a granted tool is not the accepted one.
         """
         shown: list[ToolDefinition] = []
-        for name in sorted({pattern.partition(".")[0] for pattern in subject.agent.tools}):
-            shown += await self._accepted(name, subject.agent.tools, required=self._servers[name].required)
+        for name in sorted({pattern.partition(".")[0] for pattern in agent.tools}):
+            shown += await self._accepted(name, agent.tools, required=self._servers[name].required)
         return tuple(shown)
 
     async def _accepted(self, server: str, patterns: list[str], *, required: bool) -> list[ToolDefinition]:
@@ -239,3 +279,9 @@ class Gate:
             changed = next(definition.ref for definition in definitions if definition not in good)
             raise ToolRefused(f"{changed} is not the tool that was accepted", hint=f"interlock tools show {changed}")
         return good
+
+
+def _ref_of(tool: str) -> ToolRef:
+    """The tool that a model names, which may be none at all."""
+    server, _, name = tool.partition(".")
+    return ToolRef(server, name)

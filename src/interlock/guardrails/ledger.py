@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from interlock.audit import record
+from interlock.audit import compose, record
 from interlock.guardrails import limits
 from interlock.guardrails.case import Case
 from interlock.model import (
     Approval,
-    ApprovalState,
     AuditEntry,
     Call,
     CallState,
@@ -18,8 +17,9 @@ from interlock.model import (
     ToolResult,
     canonical_sha256,
 )
-from interlock.observability import count_call, redact
-from interlock.store import Transaction, approval_rows, call_rows, catalog_rows, task_rows
+from interlock.observability import call_counter, count_call, redact
+from interlock.store import Beginning, Ending, Transaction, call_rows, task_rows
+from interlock.store import path_rows as call_path
 
 REASON_CHARS = 300
 
@@ -28,6 +28,7 @@ def detail_of(case: Case) -> dict[str, Any]:
     """What the audit says of a call: names, hashes, decision, and the agent's reason with secrets taken out."""
     return {
         "tool": str(case.ref),
+        **({"stands_in_for": case.call.tool} if case.stands_in else {}),
         "class": case.action_class,
         "egress": case.egress,
         "decision": case.decision,
@@ -57,6 +58,7 @@ def judged(case: Case) -> Call:
         plan_entry=case.plan_entry,
         pin_sha256=case.definition.pin_sha256,
         epoch=case.subject.lease.epoch,
+        served_by=str(case.ref) if case.stands_in else None,
     )
 
 
@@ -81,17 +83,10 @@ async def start(tx: Transaction, case: Case, begin: Start) -> Case:
     Raises:
         Conflict: the call or its approval is not in the state that was seen.
         Exhausted: an allowance was used up in the meantime, or the tool is halted.
+        Fenced: the lease is gone.
     """
-    present = await call_rows.get(tx, case.call.id, lock=True)
-    if present.state not in (CallState.PROPOSED, CallState.APPROVED):
-        raise Conflict(f"call {present.call_no} is {present.state}")
-    await _refuse_halted(tx, case)
-    if begin.approval is not None:
-        await _consume(tx, begin.approval)
-    short = await limits.reserve(tx, case, agreed=begin.approval is not None)
-    if short is not None:
-        raise Exhausted(f"the allowance of {short.resource} ({short.cap:g}) is used up")
     now = tx.clock.now()
+    agreed = begin.approval is not None
     call = replace(
         judged(case),
         state=CallState.STARTED,
@@ -100,26 +95,31 @@ async def start(tx: Transaction, case: Case, begin: Start) -> Case:
         host=begin.host,
         approval_id=begin.approval.id if begin.approval else None,
     )
-    await call_rows.keep(tx, call)
     detail = {**detail_of(case), "approval": call.approval_id, "idempotency_key": case.idempotency_key}
-    await record(tx, AuditEntry("call.intent", case.subject.actor, subject_ids(case), detail))
+    intent = compose(AuditEntry("call.intent", case.subject.actor, subject_ids(case), detail), now)
+    scopes = ["all", f"agent:{case.subject.name}", f"tool:{case.ref}", f"tool:{case.ref.server}"]
+    claims = limits.claims_of(case, now)
+    verdict = await call_path.start(
+        tx, case.subject.lease, Beginning(call, call.approval_id, scopes, claims, agreed, intent, now)
+    )
+    _refuse(verdict, case)
     return replace(case, call=call)
 
 
-async def _consume(tx: Transaction, approval: Approval) -> None:
-    present = await approval_rows.get(tx, approval.id, lock=True)
-    if present.state is not ApprovalState.APPROVED:
-        raise Conflict(f"the approval is {present.state}; it can't be used")
-    if present.expires_at <= tx.clock.now():
-        raise Conflict("the approval is too old to be used")
-    await approval_rows.set_state(tx, replace(present, state=ApprovalState.CONSUMED))
-
-
-async def _refuse_halted(tx: Transaction, case: Case) -> None:
-    scopes = {"all", f"agent:{case.subject.name}", f"tool:{case.ref}", f"tool:{case.ref.server}"}
-    for halt in await catalog_rows.halts(tx):
-        if halt["scope"] in scopes:
-            raise Exhausted(f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}", hint="interlock resume")
+def _refuse(verdict: dict[str, Any], case: Case) -> None:
+    """Turn down a start that the database did not make; nothing was written."""
+    match verdict["verdict"]:
+        case "conflict":
+            raise Conflict(f"call {case.call.call_no} is {verdict['state']}")
+        case "approval" if verdict["state"] == "too old":
+            raise Conflict("the approval is too old to be used")
+        case "approval":
+            raise Conflict(f"the approval is {verdict['state']}; it can't be used")
+        case "halted":
+            why = f"{verdict['scope']} is halted by {verdict['by']}: {verdict['reason']}"
+            raise Exhausted(why, hint="interlock resume")
+        case "over":
+            raise Exhausted(f"the allowance of {verdict['resource']} ({verdict['cap']:g}) is used up")
 
 
 @dataclass(frozen=True)
@@ -133,37 +133,49 @@ class Outcome:
 
 
 async def finish(tx: Transaction, case: Case, outcome: Outcome) -> Observation:
-    """Commit the outcome of a started call and say what the model reads."""
-    call = replace(
-        case.call,
-        state=outcome.state,
-        ended_at=tx.clock.now(),
-        result=outcome.result.to_json(),
-        effect=outcome.effect,
-    )
-    await call_rows.keep(tx, call)
+    """Commit the outcome of a started call and say what the model reads; `tx` is for this one statement.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    now = tx.clock.now()
+    result = outcome.result.to_json()
+    call = replace(case.call, state=outcome.state, ended_at=now, result=result, effect=outcome.effect)
     files = int((outcome.effect or {}).get("files_changed", 0))
-    await limits.settle(tx, case, files)
-    await record(
-        tx,
-        AuditEntry(
-            "call.outcome",
-            case.subject.actor,
-            subject_ids(case),
-            {
-                "tool": str(case.ref),
-                "class": case.action_class,
-                "outcome": outcome.label,
-                "result_sha256": canonical_sha256(outcome.result.to_json()),
-                "files_changed": files,
-                "effect_sha256": canonical_sha256(outcome.effect) if outcome.effect else None,
-            },
-        ),
-    )
-    await count_call(tx, case.ref.server, case.action_class, outcome.label)
-    if case.contract.output != "trusted" and outcome.state is CallState.DONE:
+    trusted = case.contract.output == "trusted"
+    detail = {
+        "tool": str(case.ref),
+        "class": case.action_class,
+        "outcome": outcome.label,
+        "result_sha256": canonical_sha256(result),
+        "files_changed": files,
+        "effect_sha256": canonical_sha256(outcome.effect) if outcome.effect else None,
+    }
+    entry = compose(AuditEntry("call.outcome", case.subject.actor, subject_ids(case), detail), now)
+    counter = call_counter(case.ref.server, case.action_class, outcome.label)
+    end = Ending(call, limits.settled(case, files, now), not trusted, counter, entry, now)
+    await call_path.finish(tx, case.subject.lease, end)
+    return observation_of(call, trusted=trusted)
+
+
+async def close_unmade(tx: Transaction, case: Case, result: ToolResult, event: str) -> Observation:
+    """Commit the answer of a call that was not made: its tool can't be used now, or an equal read is still good."""
+    state = CallState.DONE if result.ok else CallState.FAILED
+    call = replace(judged(case), state=state, ended_at=tx.clock.now(), result=result.to_json())
+    await call_rows.keep(tx, call)
+    detail = {**detail_of(case), "result_sha256": canonical_sha256(result.to_json())}
+    await record(tx, AuditEntry(event, case.subject.actor, subject_ids(case), detail))
+    await count_call(tx, case.ref.server, case.action_class, "ok" if result.ok else "error")
+    trusted = not result.ok or case.contract.output == "trusted"
+    if not trusted:
         await task_rows.mark_tainted(tx, case.call.task_id)
-    return observation_of(call, trusted=case.contract.output == "trusted")
+    return observation_of(call, trusted=trusted)
+
+
+async def note_stand_in(tx: Transaction, case: Case, sentence: str) -> None:
+    """Record that another tool is called instead of the one that was asked for, before it is."""
+    detail = {**detail_of(case), "why": redact(sentence)[:REASON_CHARS]}
+    await record(tx, AuditEntry("call.stand_in", case.subject.actor, subject_ids(case), detail))
 
 
 async def deny(tx: Transaction, case: Case, why: str, state: CallState = CallState.DENIED) -> Observation:

@@ -4,7 +4,7 @@ import datetime
 
 from interlock.guardrails.case import Case, Subject
 from interlock.model import ActionClass, Exhausted, TaskKind
-from interlock.store import Claim, Transaction, allowance_rows
+from interlock.store import FOREVER, Claim
 
 
 def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
@@ -24,33 +24,27 @@ def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
     return claims
 
 
-async def over(tx: Transaction, case: Case) -> str | None:
+def over(case: Case, at: datetime.datetime) -> str | None:
     """Say which allowance the call would pass, so that a person decides; or None. Reserves nothing.
 
     Raises:
         Exhausted: it is the number of calls in a minute: no question for a person, only a matter of time.
     """
-    at = tx.clock.now()
     for claim in claims_of(case, at):
-        rows = await allowance_rows.of_scope(tx, claim.scope)
-        taken = sum(
-            row["used"] + row["reserved"]
-            for row in rows
-            if row["resource"] == claim.resource and row["window_at"] == claim.window_at
-        )
+        known = case.facts.taken if claim.window_at == FOREVER else case.facts.minute
+        taken = known.get(claim.resource, 0.0) if claim.resource != "service_calls" else 0.0
         if taken + claim.amount > claim.cap:
             if claim.resource == "calls":
                 wait_s = 60 - at.second
                 raise Exhausted(f"the agent may make {claim.cap:g} calls a minute; the next one in {wait_s} s")
             return _sentence(claim, taken)
-    return await _over_services(tx, case)
+    return _over_services(case)
 
 
-async def _over_services(tx: Transaction, case: Case) -> str | None:
+def _over_services(case: Case) -> str | None:
     if case.action_class is ActionClass.READ or case.contract.snapshot:
         return None
-    touched = await allowance_rows.services(tx, f"task:{case.call.task_id}")
-    cap = case.subject.agent.limits.services
+    touched, cap = case.facts.services, case.subject.agent.limits.services
     if case.ref.server in touched or len(touched) < cap:
         return None
     return f"it would change something at {len(touched) + 1} services; the limit of the agent is {cap}"
@@ -63,19 +57,10 @@ def _sentence(claim: Claim, taken: float) -> str:
     )
 
 
-async def reserve(tx: Transaction, case: Case, *, agreed: bool) -> Claim | None:
-    """Reserve what the call will use; with `agreed` a person has said yes to more than the limit.
-
-    Returns the claim that does not fit, or None.
-    """
-    return await allowance_rows.reserve(tx, claims_of(case, tx.clock.now()), beyond=agreed)
-
-
-async def settle(tx: Transaction, case: Case, files: int) -> None:
-    """Settle what the call has used; `files` were measured."""
-    started = case.call.started_at or tx.clock.now()
-    for claim in claims_of(case, started):
-        await allowance_rows.settle(tx, claim, files if claim.resource == "files" else claim.amount)
+def settled(case: Case, files: int, at: datetime.datetime) -> list[tuple[Claim, float]]:
+    """What the call had reserved, and what it has used; `files` were measured."""
+    claims = claims_of(case, case.call.started_at or at)
+    return [(claim, files if claim.resource == "files" else claim.amount) for claim in claims]
 
 
 def money_claim(subject: Subject, usd: float) -> Claim:

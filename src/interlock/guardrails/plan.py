@@ -19,15 +19,13 @@ def plan_sha256(subject: Subject) -> str:
     return canonical_sha256([entry.model_dump() for entry in subject.agent.plan])
 
 
-def plan_calls(case: Case, used: Mapping[str, int]) -> Case:
-    """Fill in the plan entry that covers the call, and whether its control arguments are tainted.
-
-    `used` says how many calls each entry has covered already.
-    """
+def plan_calls(case: Case) -> Case:
+    """Fill in the plan entry that covers the call, and whether its control arguments are tainted."""
     if case.subject.task.kind is TaskKind.UNDO:
         return replace(case, plan_entry="undo", tainted=False)
-    entry = _covering(case, used)
-    tainted = case.subject.task.tainted and not _control_is_trusted(case, entry)
+    entry = _covering(case, case.facts.plan_use)
+    read_untrusted = case.subject.task.tainted or case.facts.tainted
+    tainted = read_untrusted and not _control_is_trusted(case, entry)
     return replace(case, plan_entry=None if entry is None else entry[0], tainted=tainted)
 
 

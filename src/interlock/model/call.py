@@ -83,6 +83,7 @@ class Call:
     undo: UndoState = UndoState.NONE
     undo_note: str = ""
     host: str | None = None
+    served_by: str | None = None
 
     @property
     def is_effect(self) -> bool:
@@ -100,6 +101,11 @@ class ApprovalState(StrEnum):
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
     CONSUMED = "consumed"
+
+    @property
+    def open(self) -> bool:
+        """True while nobody has decided."""
+        return self is ApprovalState.PENDING
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,17 @@ class Exhausted(InterlockError):
     retryable = True
 
 
+class RateLimited(Exhausted):
+    """So many calls in so much time are enough for now; `retry_after_s` says when the next one may be made."""
+
+    code = "rate_limited"
+    hint = "wait, or set a higher rate in interlock.yaml"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
 # ---- something outside does not answer --------------------
 
 
@@ -179,6 +190,31 @@ class ToolUnavailable(Unavailable):
     """A tool server can't be started, is parked, or closed the connection before the call was sent."""
 
     code = "tool_unavailable"
+    hint = "interlock tools list"
+
+
+class InstallFailed(ToolUnavailable):
+    """The package of a tool server can't be installed, or can't be started as it is."""
+
+    code = "install_failed"
+    hint = "interlock tools install"
+
+
+class ToolBusy(ToolUnavailable):
+    """A tool server turned a call away for now, and did nothing; `retry_after_s` is what it asked for."""
+
+    code = "tool_busy"
+    hint = "interlock tools list"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class ToolWithheld(ToolUnavailable):
+    """A call was not sent for a reason that is not the tool's: what it relied on has changed, or its time was over."""
+
+    code = "tool_withheld"
     hint = "interlock tools list"
 
 

@@ -40,10 +40,11 @@ FINAL_STATES = frozenset(
 
 
 class TaskKind(StrEnum):
-    """What a task runs: an agent, or the reversal of what one did."""
+    """Whose calls a task has: those of an agent, of the reversal of what one did, or of an agent outside."""
 
     AGENT = "agent"
     UNDO = "undo"
+    OUTSIDE = "outside"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 from interlock.model.canonical import canonical_sha256
@@ -66,7 +67,7 @@ class ToolDefinition:
     annotations: dict[str, Any] = field(default_factory=dict)
     internal: bool = False
 
-    @property
+    @cached_property
     def pin_sha256(self) -> str:
         """Hash over everything a model or the gate relies on: a change of it is another tool."""
         return canonical_sha256(
@@ -95,6 +96,11 @@ class ToolContract:
         snapshot: the server can preview, capture and restore what this tool changes.
         verify: how to find out whether a call took effect: `{tool, args, expect}`, see docs/guardrails.md.
         inverse: a call that takes it back: `{tool, args}`.
+        preview: the server can say what this tool would do, without doing it; it may not be able to go back.
+        dry_run: arguments that make the tool itself say so.
+        rate: calls by everyone together, such as `60/m burst 10`.
+        cache_s: how long a result may be used again, in seconds.
+        fallbacks: tools that may stand in, in order, each with the template of its arguments.
     """
 
     action_class: ActionClass | None = None
@@ -106,19 +112,40 @@ class ToolContract:
     snapshot: bool = False
     verify: dict[str, Any] | None = None
     inverse: dict[str, Any] | None = None
+    preview: bool = False
+    dry_run: dict[str, Any] | None = None
+    rate: str | None = None
+    cache_s: float | None = None
+    fallbacks: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What a tool answered besides text: an image, a sound, a file."""
+
+    mime: str
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a tool answered: `text` is what a model reads, `structured` the JSON object if the tool gave one."""
+    """What a tool answered: `text` is what a model reads, `structured` the JSON object if the tool gave one.
+
+    Attributes:
+        truncated: something is left out of `text` or `structured`.
+        overflow: the text before it was cut, for an artifact; bounded.
+        attachments: what is only named in `text`, for artifacts; bounded.
+    """
 
     ok: bool
     text: str
     structured: dict[str, Any] | None = None
     truncated: bool = False
+    overflow: bytes | None = field(default=None, repr=False)
+    attachments: tuple[Attachment, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Shape `{ok, text, structured, truncated}`."""
+        """Shape `{ok, text, structured, truncated}`; what is meant for artifacts is not in it."""
         return {"ok": self.ok, "text": self.text, "structured": self.structured, "truncated": self.truncated}
 
     @classmethod
@@ -140,7 +167,7 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True)
 class ServerHealth:
-    """One tool server's health as data."""
+    """One tool server's health as data; `sandbox` says by what its process is confined, and why not better."""
 
     server: str
     state: ServerState
@@ -149,3 +176,4 @@ class ServerHealth:
     restarts: int
     pid: int | None = None
     stderr_tail: tuple[str, ...] = ()
+    sandbox: str = ""

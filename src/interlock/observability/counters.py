@@ -37,9 +37,14 @@ async def count_task(tx: Transaction, status: str, agent: str, seconds: float | 
     await catalog_rows.count(tx, f"{TASK_SECONDS}_sum", {"agent": label(agent)}, seconds)
 
 
+def call_counter(server: str, action: str, outcome: str) -> tuple[str, dict[str, str]]:
+    """Name and labels of the counter of calls that ended: outcome `ok`, `error`, `denied`, `timeout`, `in_doubt`."""
+    return TOOL_CALLS, {"tool": label(server), "action": action, "outcome": outcome}
+
+
 async def count_call(tx: Transaction, server: str, action: str, outcome: str) -> None:
-    """Count a tool call that ended: outcome `ok`, `error`, `denied`, `timeout` or `in_doubt`."""
-    await catalog_rows.count(tx, TOOL_CALLS, {"tool": label(server), "action": action, "outcome": outcome})
+    """Count a tool call that ended."""
+    await catalog_rows.count(tx, *call_counter(server, action, outcome))
 
 
 async def count_tokens(tx: Transaction, model: str, tokens: dict[str, int], cost_usd: float) -> None:

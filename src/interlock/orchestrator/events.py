@@ -20,6 +20,7 @@ from interlock.model import (
     StartRun,
     StopSegment,
     Task,
+    TaskKind,
     TaskState,
     advance,
 )
@@ -70,7 +71,12 @@ async def _carry_out(tx: Transaction, task: Task, command: Command) -> None:
 
 
 async def enqueue(tx: Transaction, task: Task, segment_no: int, delay_s: float = 0.0) -> None:
-    """Put a segment of a task into the queue, with a backstop for a process that hangs."""
+    """Put a segment of a task into the queue, with a backstop for a process that hangs.
+
+    An agent outside is no worker's to run: its task waits for its next call.
+    """
+    if task.kind is TaskKind.OUTSIDE:
+        return
     remaining_s = max(0.0, task.limits.max_duration_s - task.worked_s)
     await dispatch_rows.enqueue(
         tx, Segment(task.id, segment_no, task.virtual_deadline, delay_s, timeout_s=remaining_s + BACKSTOP_S)

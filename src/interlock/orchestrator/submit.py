@@ -64,7 +64,7 @@ async def submit(database: Database, project: Project, request: TaskRequest, by:
         raise UnknownAgent(f"there is no agent '{request.agent}'; configured are: {known}")
     _check(request)
     async with database.transaction() as tx:
-        return await _admit(tx, project, request, limits_of(agent, request.max_duration_s), by)
+        return await admit(tx, project, request, limits_of(agent, request.max_duration_s), by)
 
 
 def _check(request: TaskRequest) -> None:
@@ -82,9 +82,10 @@ def _check(request: TaskRequest) -> None:
         raise UserError("dedupe_key: expected 1 to 200 characters", hint=HINT)
 
 
-async def _admit(
+async def admit(
     tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str, retry_of: str | None = None
 ) -> Submitted:
+    """Make a task of a checked request in an open transaction, or give the equal one that is not final."""
     now = tx.clock.now()
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
     state = first_state(delay_s)
@@ -135,7 +136,7 @@ async def submit_undo(database: Database, project: Project, target: tuple[str, s
         await mark_impossible(tx, plan)
         if plan.steps:
             request = _undo_request(project, plan, target)
-            return await _admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by)
+            return await admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by)
     call, why = plan.impossible[0]
     raise Conflict(f"call {call.call_no} ({call.tool}) can't be undone: {why}", hint=f"interlock tasks show {task_id}")
 
@@ -161,10 +162,12 @@ async def submit_again(database: Database, project: Project, task_id: str, by: s
         task = await task_rows.get(tx, task_id)
         if task.kind is TaskKind.UNDO:
             raise Conflict("an undo is not retried as a task; undo the task again", hint="interlock undo TASK")
+        if task.kind is TaskKind.OUTSIDE:
+            raise Conflict("an agent outside makes its calls itself; let it call again", hint="interlock tokens list")
         body = await task_rows.request_of(tx, task_id)
     agent = project.config.agents.get(task.agent)
     if agent is None:
         raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
     request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority)
     async with database.transaction() as tx:
-        return await _admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)
+        return await admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)

@@ -1,6 +1,11 @@
-"""What talking to the outside needs: deadlines and the delay before another try."""
+"""What talking to the outside needs: deadlines, the delay before another try, circuit breakers.
 
+`breaking` is the state machine of a breaker, used as `breaking.failed(...)`: its words would mean nothing alone.
+"""
+
+from interlock.resilience import breaker as breaking
+from interlock.resilience.breaker import Admission, Breaker, BreakerRule, Phase
 from interlock.resilience.deadline import Deadline
 from interlock.resilience.retry import Rng, backoff_s
 
-__all__ = ["Deadline", "Rng", "backoff_s"]
+__all__ = ["Admission", "Breaker", "BreakerRule", "Deadline", "Phase", "Rng", "backoff_s", "breaking"]

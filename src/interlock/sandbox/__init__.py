@@ -1,3 +1,8 @@
 """Confines programs: bubblewrap, else Landlock, else nothing and loudly."""
 
-__all__: list[str] = []
+from interlock.sandbox.confining import confined
+from interlock.sandbox.places import needed
+from interlock.sandbox.probing import prospect
+from interlock.sandbox.terms import Confinement, Means, Prospect
+
+__all__ = ["Confinement", "Means", "Prospect", "confined", "needed", "prospect"]

@@ -3,18 +3,31 @@
 Repositories are modules of functions that take a `Transaction`; they are offered here under the name of their rows.
 """
 
+from interlock.store import agent_tokens as token_rows
 from interlock.store import allowances as allowance_rows
 from interlock.store import approvals as approval_rows
 from interlock.store import audit as audit_rows
+from interlock.store import breakers as breaker_rows
+from interlock.store import cached_reads as cached_rows
+from interlock.store import call_path as path_rows
 from interlock.store import calls as call_rows
 from interlock.store import catalog as catalog_rows
+from interlock.store import declines as decline_rows
 from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
+from interlock.store import rates as rate_rows
 from interlock.store import runs as run_rows
+from interlock.store import server_credentials as credential_rows
+from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
-from interlock.store.allowances import Claim
+from interlock.store.agent_tokens import AgentToken
+from interlock.store.allowances import FOREVER, Claim
 from interlock.store.binaries import PostgresBinaries
+from interlock.store.breakers import BreakerRow
+from interlock.store.cached_reads import CachedLook
+from interlock.store.call_path import AuditRow, Beginning, CallFacts, Ending
 from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction
+from interlock.store.declines import DeclinedCall
 from interlock.store.dispatch import Segment
 from interlock.store.dsn import parse_dsn
 from interlock.store.embedded import Attached, EmbeddedPostgres
@@ -22,16 +35,28 @@ from interlock.store.executors import SessionLock
 from interlock.store.facts import database_facts
 from interlock.store.login import check_login
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
+from interlock.store.rates import Bucket, Shortage
 from interlock.store.sealing import Sealer
+from interlock.store.sightings import Sighting
 from interlock.store.tasks import NewTask, Page
 
 __all__ = [
     "APP_ROLE",
+    "FOREVER",
     "SCHEMA",
+    "AgentToken",
     "Attached",
+    "AuditRow",
+    "Beginning",
+    "BreakerRow",
+    "Bucket",
+    "CachedLook",
+    "CallFacts",
     "Claim",
     "Database",
+    "DeclinedCall",
     "EmbeddedPostgres",
+    "Ending",
     "NewTask",
     "Page",
     "PostgresBinaries",
@@ -39,23 +64,33 @@ __all__ = [
     "Sealer",
     "Segment",
     "SessionLock",
+    "Shortage",
+    "Sighting",
     "Transaction",
     "allowance_rows",
     "approval_rows",
     "audit_rows",
+    "breaker_rows",
+    "cached_rows",
     "call_rows",
     "catalog_rows",
     "check_login",
     "copy_database",
+    "credential_rows",
     "database_facts",
+    "decline_rows",
     "dispatch_rows",
     "executor_rows",
     "mark_prepared",
     "migrate",
     "migrations",
     "parse_dsn",
+    "path_rows",
     "prepared",
     "preparing",
+    "rate_rows",
     "run_rows",
+    "sighting_rows",
     "task_rows",
+    "token_rows",
 ]

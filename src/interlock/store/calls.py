@@ -10,6 +10,7 @@ from interlock.model import (
     CallRequest,
     CallState,
     Decision,
+    Fenced,
     Lease,
     NotFound,
     UndoState,
@@ -54,25 +55,67 @@ async def get(tx: Transaction, call_id: str, *, lock: bool = False) -> Call:
         row = await tx.row("select * from call where id = %s", [call_id])
     if row is None:
         raise NotFound(f"there is no call {call_id}")
-    return _call(tx, row)
+    return call_of(tx, row)
 
 
 async def by_number(tx: Transaction, task_id: str, call_no: int) -> Call | None:
     """A call of a task by its number; numbers go on over the runs of a task."""
     row = await tx.row("select * from call where task_id = %s and call_no = %s", [task_id, call_no])
-    return None if row is None else _call(tx, row)
+    return None if row is None else call_of(tx, row)
 
 
 async def of_task(tx: Transaction, task_id: str) -> list[Call]:
     """All calls of a task, in order."""
     rows = await tx.rows("select * from call where task_id = %s order by call_no", [task_id])
-    return [_call(tx, row) for row in rows]
+    return [call_of(tx, row) for row in rows]
 
 
 async def in_state(tx: Transaction, task_id: str, state: CallState) -> list[Call]:
     """The calls of a task that are in a state, in order; the others are not even opened."""
     rows = await tx.rows("select * from call where task_id = %s and state = %s order by call_no", [task_id, state])
-    return [_call(tx, row) for row in rows]
+    return [call_of(tx, row) for row in rows]
+
+
+async def propose_outside(tx: Transaction, lease: Lease, call_id: str, request: CallRequest) -> None:
+    """Write the row of a call that an agent outside makes, in one statement that checks the lease.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    count = await tx.run(
+        "insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at,"
+        " untold) select %(id)s, t.id, %(run)s, %(number)s, %(tool)s, %(args)s, %(sha256)s, %(reason)s, 'proposed',"
+        " t.epoch, %(now)s, true from task t where t.id = %(task)s and t.epoch = %(epoch)s for update",
+        {
+            "id": call_id,
+            "run": lease.run_no,
+            "number": request.call_no,
+            "tool": request.tool,
+            "args": tx.sealer.seal(request.args, f"call.args:{call_id}"),
+            "sha256": canonical_sha256(request.args),
+            "reason": tx.sealer.seal(request.reason, f"call.reason:{call_id}"),
+            "now": tx.clock.now(),
+            "task": lease.task_id,
+            "epoch": lease.epoch,
+        },
+    )
+    if count != 1:
+        raise Fenced(f"another server has task {lease.task_id[:8]} now")
+
+
+async def untold(tx: Transaction, lease: Lease, limit: int) -> list[Row]:
+    """Calls of a run whose outcome its agent outside has not heard, oldest first; shape `{id, call_no, tool, args_sha256}`."""
+    rows = await tx.rows(
+        "select id, call_no, tool, args_sha256 from call where task_id = %s and run_no = %s and untold"
+        " order by call_no desc limit %s",
+        [lease.task_id, lease.run_no, limit],
+    )
+    return rows[::-1]
+
+
+async def mark_told(tx: Transaction, call_ids: list[str]) -> None:
+    """Their agent has heard what became of these calls."""
+    await tx.run("update call set untold = false where id = any(%s) and untold", [call_ids])
 
 
 async def last_number(tx: Transaction, task_id: str) -> int:
@@ -91,7 +134,8 @@ async def keep(tx: Transaction, call: Call) -> None:
         "update call set state = %(state)s, epoch = %(epoch)s, class = %(class)s, egress = %(egress)s,"
         " decision = %(decision)s, rules = %(rules)s, reasons = %(reasons)s, plan_entry = %(plan_entry)s,"
         " pin_sha256 = %(pin)s, approval_id = %(approval)s, result = %(result)s, before = %(before)s, effect = %(effect)s,"
-        " host = %(host)s, undo = %(undo)s, undo_note = %(undo_note)s, started_at = %(started_at)s, ended_at = %(ended_at)s"
+        " host = %(host)s, served_by = %(served_by)s, undo = %(undo)s, undo_note = %(undo_note)s,"
+        " started_at = %(started_at)s, ended_at = %(ended_at)s"
         " where id = %(id)s",
         {
             "id": call.id,
@@ -109,6 +153,7 @@ async def keep(tx: Transaction, call: Call) -> None:
             "before": seal("before", call.before),
             "effect": seal("effect", call.effect),
             "host": call.host,
+            "served_by": call.served_by,
             "undo": call.undo,
             "undo_note": seal("undo_note", call.undo_note[:2000]),
             "started_at": call.started_at,
@@ -129,7 +174,9 @@ async def open_approvals(tx: Transaction, task_id: str) -> int:
     return 0 if row is None else int(row["n"])
 
 
-def _call(tx: Transaction, row: Row) -> Call:
+def call_of(tx: Transaction, row: Row) -> Call:
+    """A row of the ledger with its sealed parts opened."""
+
     def opened(column: str) -> Any:
         return tx.sealer.open(row[column], f"call.{column}:{row['id']}")
 
@@ -162,6 +209,7 @@ def _call(tx: Transaction, row: Row) -> Call:
         undo=UndoState(row["undo"]),
         undo_note=opened("undo_note") or "",
         host=row["host"],
+        served_by=row["served_by"],
     )
 
 

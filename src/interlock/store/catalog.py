@@ -80,15 +80,17 @@ async def resume(tx: Transaction, scope: str) -> bool:
 async def count(tx: Transaction, name: str, labels: dict[str, str], by: float = 1.0) -> None:
     """Add to a counter in the transaction of the fact it counts."""
     await tx.run(
-        "insert into metric_counter (name, labels, value) values (%s, %s, %s) on conflict (name, labels)"
-        " do update set value = metric_counter.value + excluded.value",
+        "insert into metric_counter (name, labels, shard, value) values (%s, %s, pg_backend_pid() %% 8, %s)"
+        " on conflict (name, labels, shard) do update set value = metric_counter.value + excluded.value",
         [name, Jsonb(labels), by],
     )
 
 
 async def counters(tx: Transaction) -> list[Row]:
     """All counters; shape `{name, labels, value}`."""
-    return await tx.rows("select name, labels, value from metric_counter order by name, labels")
+    return await tx.rows(
+        "select name, labels, sum(value) as value from metric_counter group by name, labels order by name, labels"
+    )
 
 
 async def keep_blob(tx: Transaction, sha256: str, body: bytes) -> None:

@@ -3,9 +3,11 @@
 Every statement is parametrised. Driver errors become errors of our tree here and nowhere else.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
+from weakref import WeakKeyDictionary
 
 from interlock.config import Clock, SystemClock
 from interlock.model import DatabaseUnavailable, Fenced, Lease
@@ -24,6 +26,7 @@ SCHEMA = "interlock"
 APP_ROLE = "interlock_app"
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 60.0
+_TRUSTED_S = 0.5  # a connection that was used so short a time ago is not asked whether it lives
 IDLE_TRANSACTION_S = 15.0  # so that a process that is stopped does not keep rows locked for long
 
 
@@ -66,6 +69,7 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self._size = size
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] | None = None
+        self._used_s: MutableMapping[AsyncConnection[Row], float] = WeakKeyDictionary()
 
     async def open(self) -> None:
         """Connect.
@@ -87,7 +91,7 @@ class Database:
             timeout=CONNECT_TIMEOUT_S,
             open=False,
             kwargs={"row_factory": dict_row},
-            check=AsyncConnectionPool.check_connection,
+            check=self._check_rested,
             configure=_configure,
             reconnect_timeout=60.0,
         )
@@ -98,11 +102,35 @@ class Database:
             raise connection_error(error, self.conninfo) from error
         self._pool = pool
 
+    async def _check_rested(self, connection: "AsyncConnection[Row]") -> None:
+        """Ask a connection whether it still lives, unless it did so a moment ago: the question costs a round trip."""
+        from psycopg_pool import AsyncConnectionPool
+
+        now_s = time.monotonic()
+        if now_s - self._used_s.get(connection, 0.0) > _TRUSTED_S:
+            await AsyncConnectionPool.check_connection(connection)
+        self._used_s[connection] = now_s
+
     async def close(self) -> None:
         """Give all connections back."""
         if self._pool is not None:
             await self._pool.close()
             self._pool = None
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[Transaction]:
+        """For single statements: each is committed by itself, which saves two round trips.
+
+        Raises:
+            DatabaseUnavailable: the connection was lost; whether the statement was committed is then not known.
+        """
+        async with self._connected() as connection:
+            await connection.set_autocommit(True)
+            try:
+                yield Transaction(connection, self.clock, self.sealer)
+            finally:
+                if not connection.closed:
+                    await connection.set_autocommit(False)
 
     @asynccontextmanager
     async def transaction(self, lease: Lease | None = None) -> AsyncIterator[Transaction]:
@@ -113,6 +141,14 @@ class Database:
             DatabaseUnavailable: the connection was lost; nothing of the transaction was kept, unless it was
                 lost during the commit.
         """
+        async with self._connected() as connection:
+            tx = Transaction(connection, self.clock, self.sealer)
+            if lease is not None:
+                await _check_lease(tx, lease)
+            yield tx
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator["AsyncConnection[Row]"]:
         import psycopg
         from psycopg_pool import PoolClosed, PoolTimeout
 
@@ -120,10 +156,7 @@ class Database:
             raise DatabaseUnavailable("the database is not open")
         try:
             async with self._pool.connection() as connection:
-                tx = Transaction(connection, self.clock, self.sealer)
-                if lease is not None:
-                    await _check_lease(tx, lease)
-                yield tx
+                yield connection
         except (
             psycopg.OperationalError,
             psycopg.InterfaceError,

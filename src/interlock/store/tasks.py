@@ -247,6 +247,26 @@ async def stop_signals(tx: Transaction, executor_id: str) -> dict[str, tuple[int
     return {str(row["id"]): (row["epoch"], row["cancel_requested"]) for row in rows}
 
 
+async def left_outside(tx: Transaction, idle_s: float, limit: int = 20) -> list[tuple[str, bool]]:
+    """Tasks of agents outside that no living server holds and that need one; shape `(task_id, idle)`.
+
+    They need one because a call was under way when theirs died, or because (`idle`) nothing came for so long and
+    nobody is asked, so that they are over.
+    """
+    rows = await tx.rows(
+        "select * from (select t.id,"
+        " exists (select 1 from call c where c.task_id = t.id and c.state = 'started') as started,"
+        " t.changed_at < %(before)s"
+        " and not exists (select 1 from call c where c.task_id = t.id and c.created_at >= %(before)s)"
+        " and not exists (select 1 from approval a where a.task_id = t.id and a.state = 'pending') as idle"
+        " from task t where t.kind = 'outside' and t.state in ('queued', 'running')"
+        " and not exists (select 1 from executor e where e.executor_id = t.executor_id)) found"
+        " where started or idle order by id limit %(limit)s",
+        {"before": tx.clock.now() - datetime.timedelta(seconds=idle_s), "limit": limit},
+    )
+    return [(str(row["id"]), row["idle"] and not row["started"]) for row in rows]
+
+
 async def state_counts(tx: Transaction) -> dict[str, int]:
     """How many tasks are in each state that is not final."""
     rows = await tx.rows(

@@ -1,7 +1,7 @@
 """What one server offers, read to the last page, as our own definitions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from interlock.model import ToolDefinition, ToolRef, ToolUnavailable, UserError
@@ -18,10 +18,15 @@ _SAFE_INTEGER = 2**53 - 1
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tools of one server, sorted by name, with their pins."""
+    """The tools of one server, sorted by name, with their pins.
+
+    Attributes:
+        ttl_s: how long the server says that the list holds; 0 if it does not say.
+    """
 
     definitions: tuple[ToolDefinition, ...]
     pins: dict[str, str]
+    ttl_s: float = 0.0
 
     def find(self, name: str) -> ToolDefinition | None:
         """The tool of that name."""
@@ -37,9 +42,11 @@ async def read_catalogue(client: "Client", server: str, *, builtin: bool) -> Cat
     """
     tools: list[Tool] = []
     cursor: str | None = None
+    ttl_s = float("inf")
     for _ in range(MAX_PAGES):
         page = await client.list_tools(cursor=cursor, cache_mode="bypass")
         tools += page.tools
+        ttl_s = min(ttl_s, page.ttl_ms / 1000)
         cursor = page.next_cursor
         if cursor is None or len(tools) > MAX_TOOLS:
             break
@@ -47,7 +54,8 @@ async def read_catalogue(client: "Client", server: str, *, builtin: bool) -> Cat
         raise ToolUnavailable(f"tool server '{server}' lists more than {MAX_TOOLS} tools or {MAX_PAGES} pages")
     if not tools:
         raise ToolUnavailable(f"tool server '{server}' lists no tools")
-    return catalogue_of(server, (read_definition(server, tool, builtin=builtin) for tool in tools))
+    found = catalogue_of(server, (read_definition(server, tool, builtin=builtin) for tool in tools))
+    return replace(found, ttl_s=ttl_s)
 
 
 def catalogue_of(server: str, definitions: Iterable[ToolDefinition]) -> Catalogue:

@@ -1,40 +1,42 @@
-"""One life of one tool server as the MCP client sees it: handshake, list, calls, end.
+"""A tool server that is ready, as the MCP client sees it: its list, and calls.
 
-The only module besides `wire` that imports the SDK, which takes a second: it is loaded when a server is started.
+With `session`, `wire` and `remote` the only modules that import the SDK, which takes a second: they are loaded when a
+server is started.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from mcp import Client, MCPError
-from mcp.client.session import IncomingMessage
 from mcp.types import (
     REQUEST_TIMEOUT,
+    CallToolRequest,
+    CallToolRequestParams,
     CallToolResult,
-    Implementation,
     InputRequiredResult,
     RequestParamsMeta,
-    ToolListChangedNotification,
 )
+from pydantic import TypeAdapter
 
-from interlock.model import VERSION, InterlockError, ToolLost, ToolResult, ToolTimeout, ToolUnavailable
+from interlock.model import InterlockError, ToolBusy, ToolDefinition, ToolLost, ToolResult, ToolTimeout, ToolUnavailable
 from interlock.observability import redact
 from interlock.resilience import Deadline
 from interlock.tools.catalogue import Catalogue, read_catalogue
 from interlock.tools.expectation import Expectation
-from interlock.tools.process import ServerProcess
+from interlock.tools.fitting import Fitting
+from interlock.tools.peer import Peer
 from interlock.tools.results import misfit, read_result, refused, wants_input, without
-from interlock.tools.wire import Sending, Wire, current_sending
+from interlock.tools.sending import Sending, current_sending
 
 IDEMPOTENCY_KEY = "interlock/idempotency_key"
 EXPECT_STATE = "interlock/expect_state_sha256"
-MAX_CALLS = 64  # under way at one server; more wait for their turn
-_LIST_TIMEOUT_S = 30.0
-_LAST_WORDS_S = 0.5  # for the exit status of a process whose pipes just closed
-_SHOWN_LINES = 3
-_SHOWN_LINE_CHARS = 200
+_SAID_CHARS = 500
+_LATE_S = 0.5  # how much later than the deadline a call ends when the SDK does not end it
+_Answer: TypeAlias = CallToolResult | InputRequiredResult
+_ANSWER: TypeAdapter[_Answer] = TypeAdapter(_Answer)
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,45 @@ class ToolCall:
         return cast(RequestParamsMeta, meta)
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a connection needs to know of the configuration, and whom it tells.
+
+    Attributes:
+        concurrency: calls under way at one time; more wait for their turn.
+        on_quiet: told when the last call under way has ended.
+    """
+
+    server: str
+    builtin: bool
+    concurrency: int
+    on_quiet: Callable[[], None]
+
+
 class Connection:
     """A server that is ready, until it is not."""
 
-    def __init__(self, server: str, client: Client, wire: Wire, *, builtin: bool) -> None:
-        self.server = server
+    def __init__(self, client: Client, peer: Peer, terms: Terms) -> None:
+        self.server = terms.server
         self.catalogue = Catalogue((), {})
         self.answers = 0
+        self.busy = 0
+        self.used_s = self.listed_s = time.monotonic()
         self._client = client
-        self._wire = wire
-        self._builtin = builtin
-        self._slots = asyncio.Semaphore(MAX_CALLS)
+        self._peer = peer
+        self._terms = terms
+        self._slots = asyncio.Semaphore(terms.concurrency)
+        self._fitting = Fitting()
+        self._closed = False
 
     @property
     def over(self) -> bool:
-        """Whether the server is gone; whoever restarts it may not have noticed yet."""
-        return self._wire.process.broken
+        """Whether the server is gone or about to be; whoever restarts it may not have noticed yet."""
+        return self._closed or self._peer.gone
+
+    def close(self) -> None:
+        """Take no more calls; those under way go on."""
+        self._closed = True
 
     async def relist(self) -> Catalogue:
         """Read the definitions again.
@@ -91,16 +116,18 @@ class Connection:
             ToolUnavailable: it does not list them, or they can't be used.
         """
         try:
-            self.catalogue = await read_catalogue(self._client, self.server, builtin=self._builtin)
+            self.catalogue = await read_catalogue(self._client, self.server, builtin=self._terms.builtin)
         except (MCPError, RuntimeError, ValueError) as error:
-            raise ToolUnavailable(f"tool server '{self.server}' does not list its tools: {error}") from error
+            said = redact(str(error), self._peer.secrets)[:_SAID_CHARS]
+            raise ToolUnavailable(f"tool server '{self.server}' does not list its tools: {said}") from error
+        self.listed_s = time.monotonic()
         return self.catalogue
 
     async def call(self, call: ToolCall) -> ToolResult:
         """Send one call and read its answer.
 
         Raises:
-            ToolUnavailable: it was not sent.
+            ToolUnavailable: it was not sent, or turned away unread; `ToolBusy` if it may come again later.
             ToolLost: the server died after it was sent.
             ToolTimeout: it was sent and not answered in time.
         """
@@ -109,141 +136,86 @@ class Connection:
             raise ToolUnavailable(f"tool server '{self.server}' has no tool '{call.name}'")
         if call.expect.pin_sha256 not in (None, self.catalogue.pins[call.name]):
             raise ToolUnavailable(f"{definition.ref} has changed since the call was judged; it was not sent")
+        if self._closed:
+            raise ToolUnavailable(f"tool server '{self.server}' is being started anew; {call.name} was not sent")
+        self.busy += 1
+        try:
+            return await self._in_turn(call, definition)
+        finally:
+            self.busy -= 1
+            self.used_s = time.monotonic()
+            if self.busy == 0:
+                self._terms.on_quiet()
+
+    async def _in_turn(self, call: ToolCall, definition: ToolDefinition) -> ToolResult:
         deadline = Deadline.after(call.timeout_s)
         try:
             async with asyncio.timeout(deadline.remaining_s):
                 await self._slots.acquire()
         except TimeoutError:
-            raise ToolUnavailable(
-                f"tool server '{self.server}' has {MAX_CALLS} calls under way; this one was not sent"
-            ) from None
+            many = f"{self._terms.concurrency} calls under way"
+            raise ToolUnavailable(f"tool server '{self.server}' has {many}; this one was not sent") from None
         try:
-            return await self._send(call, deadline, bounded=not definition.internal)
+            return await self._send(call, definition, deadline)
         finally:
             self._slots.release()
 
-    async def _send(self, call: ToolCall, deadline: Deadline, *, bounded: bool) -> ToolResult:
+    async def _send(self, call: ToolCall, definition: ToolDefinition, deadline: Deadline) -> ToolResult:
         sending = Sending(deadline, call.expect.still)
-        token = current_sending.set(sending)
         try:
-            answer = await self._client.session.call_tool(
-                call.name,
-                call.args,
-                read_timeout_seconds=max(0.001, deadline.remaining_s),
-                meta=call.meta,
-                allow_input_required=True,
-            )
+            answer = await self._exchange(call, sending)
         except MCPError as error:
             late = error.code == REQUEST_TIMEOUT and deadline.passed
             if sending.answered and not late:
-                return refused(error.code, error.message)
+                return without(refused(error.code, error.message), self._peer.credentials)
             raise await self._unanswered(call, sending, late=late) from error
+        except TimeoutError as error:
+            raise await self._unanswered(call, sending, late=deadline.passed) from error
         except (RuntimeError, ValueError) as error:
             # The SDK looks at the result after the tool has acted: what it finds wrong is no sign of "not done".
             if sending.answered:
-                return misfit(str(error))
+                return without(misfit(str(error)), self._peer.credentials)
             raise await self._unanswered(call, sending, late=False) from error
-        finally:
-            current_sending.reset(token)
-            self._wire.forget(sending)
-            self.answers += sending.answered
-        return self._read(answer, bounded=bounded)
+        return without(self._read(answer, definition), self._peer.credentials)
 
-    def _read(self, answer: "CallToolResult | InputRequiredResult", *, bounded: bool) -> ToolResult:
+    async def _exchange(self, call: ToolCall, sending: Sending) -> _Answer:
+        params = CallToolRequestParams(name=call.name, arguments=call.args, _meta=call.meta)
+        left_s = sending.deadline.remaining_s
+        token = current_sending.set(sending)
+        try:
+            async with asyncio.timeout(left_s + _LATE_S) as scope:
+                sending.abort = lambda: scope.reschedule(0)
+                return await self._client.session.send_request(
+                    CallToolRequest(params=params), _ANSWER, request_read_timeout_seconds=max(0.001, left_s)
+                )
+        finally:
+            sending.abort, sending.closed = None, True
+            current_sending.reset(token)
+            self._peer.forget(sending)
+            self.answers += sending.answered
+
+    def _read(self, answer: _Answer, definition: ToolDefinition) -> ToolResult:
         if isinstance(answer, InputRequiredResult):
             return wants_input()
-        return without(read_result(answer, bounded=bounded), self._wire.process.credentials)
+        fault = None if answer.is_error else self._fitting.fault(definition, answer)
+        return misfit(fault) if fault is not None else read_result(answer, bounded=not definition.internal)
 
     async def _unanswered(self, call: ToolCall, sending: Sending, *, late: bool) -> InterlockError:
-        process = self._wire.process
+        await self._peer.settled()
         tool = f"{self.server}.{call.name}"
-        if process.broken:
-            await process.exited_within(_LAST_WORDS_S)
+        said = redact(sending.trouble or self._peer.ending or "", self._peer.secrets)
         if not sending.started:
             if sending.withheld:
                 return ToolUnavailable(f"this worker was silent for too long; the call of {tool} was not sent")
-            why = process.ending or "does not read its input"
-            return ToolUnavailable(f"tool server '{self.server}' {why}; the call of {tool} was not sent")
+            sentence = f"tool server '{self.server}' {said or self._deaf}; the call of {tool} was not sent"
+            if sending.retry_after_s is not None:
+                return ToolBusy(sentence, retry_after_s=sending.retry_after_s)
+            return ToolUnavailable(sentence)
         if late:
             return ToolTimeout(f"{tool} gave no answer within {call.timeout_s:g} s; whether it acted is unknown")
-        why = process.ending or "was stopped"
-        return ToolLost(f"tool server '{self.server}' {why} during the call of {tool}; whether it acted is unknown")
+        sentence = f"tool server '{self.server}' {said or 'was stopped'} during the call of {tool}"
+        return ToolLost(f"{sentence}; whether it acted is unknown")
 
-
-@dataclass(frozen=True)
-class Session:
-    """What a life of a server needs from its supervisor.
-
-    Attributes:
-        on_ready: told once the server has listed its tools; the life lasts until it returns.
-        on_stale: told when the server says that its tools have changed.
-    """
-
-    server: str
-    builtin: bool
-    on_ready: Callable[[Connection], Awaitable[None]]
-    on_stale: Callable[[], None]
-
-    async def run(self, process: ServerProcess) -> None:
-        """Shake hands, list, and hold the connection until `on_ready` returns.
-
-        Everything is entered and left in the calling task, as the SDK's scopes demand.
-
-        Raises:
-            ToolUnavailable: the server can't be used; a sentence with its last words.
-        """
-        wire = Wire(process)
-        when = " before it was ready"
-        try:
-            async with self._client(wire) as client:
-                connection = Connection(self.server, client, wire, builtin=self.builtin)
-                await connection.relist()
-                when = ""
-                await self.on_ready(connection)
-        except (MCPError, RuntimeError, ValueError, OSError, ToolUnavailable) as error:
-            raise await self._unusable(wire, error, when) from error
-        except ExceptionGroup as group:  # the SDK's task group wraps what is raised inside
-            expected, others = group.split((MCPError, RuntimeError, ValueError, OSError, ToolUnavailable))
-            if expected is None or others is not None:
-                raise
-            raise await self._unusable(wire, _first(expected), when) from group
-
-    def _client(self, wire: Wire) -> Client:
-        async def on_message(message: IncomingMessage) -> None:
-            if isinstance(message, ToolListChangedNotification):
-                self.on_stale()
-
-        return Client(
-            wire.streams(),
-            mode="auto",
-            cache=None,
-            read_timeout_seconds=_LIST_TIMEOUT_S,
-            message_handler=on_message,
-            client_info=Implementation(name="interlock", version=VERSION),
-        )
-
-    async def _unusable(self, wire: Wire, error: BaseException, when: str) -> ToolUnavailable:
-        process = wire.process
-        if process.over:
-            await process.exited_within(_LAST_WORDS_S)
-        garbage = f"printed text that is no MCP message ('{wire.garbage}') and " if wire.garbage else ""
-        if process.ending is not None:
-            sentence = f"tool server '{self.server}' {garbage}{process.ending}{when if process.verdict is None else ''}"
-        elif isinstance(error, ToolUnavailable):
-            sentence = error.message
-        else:
-            sentence = f"tool server '{self.server}' {garbage}can't be talked to: {error}"
-        return ToolUnavailable(redact(sentence, process.stderr.secrets) + last_words(process))
-
-
-def last_words(process: ServerProcess) -> str:
-    """The last lines of its standard error as the end of a sentence; empty when there are none."""
-    lines = [line[:_SHOWN_LINE_CHARS] for line in process.stderr.lines()[-_SHOWN_LINES:]]
-    return f"; its last output: {' | '.join(lines)}" if lines else ""
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    @property
+    def _deaf(self) -> str:
+        return "could not be reached in time" if self._peer.polled else "does not read its input"

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interlock.config import expand_env, scrubbed_env
+from interlock.config import SECRET, expand_env, scrubbed_env
 from interlock.model import ToolUnavailable
+from interlock.sandbox import Confinement, Means, confined
+from interlock.tools.confinement import SQLITE, Start, walls_of
+from interlock.tools.packages.ensure import installed_for
+from interlock.tools.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from interlock.config import ToolServerConfig
@@ -21,22 +25,8 @@ BUILTIN_LINE_BYTES = 192 * MIB  # snapshots of the workspace travel in one messa
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Where the servers of a project live.
-
-    Attributes:
-        folder: the project folder; relative paths start here.
-        state_dir: below it each server gets a private home.
-        env: the environment that `${NAME}` and the search path come from.
-    """
-
-    folder: Path
-    state_dir: Path
-    env: Mapping[str, str]
-
-
 _CREDENTIAL_CHARS = 8
+_DATABASE_ENV = "INTERLOCK_SQL_DATABASE"
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
 
 
@@ -50,6 +40,9 @@ class Launch:
         credentials: those of them that are keys or passwords by their name or by where they come from; they must
             not show up in results either.
         line_bytes: the longest message that it may send.
+        sandbox: by what it is confined, and why not better, for people.
+        confinement: what it may do; None when it is not confined.
+        means: by what it is confined.
     """
 
     argv: tuple[str, ...]
@@ -58,44 +51,75 @@ class Launch:
     secrets: tuple[str, ...] = field(repr=False)
     credentials: tuple[str, ...] = field(repr=False)
     line_bytes: int
+    sandbox: str = "off"
+    confinement: Confinement | None = None
+    means: Means = Means.NONE
 
     @property
     def launched(self) -> tuple[str, ...]:
-        """The command line that ties it to the life of this process."""
-        return (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), "--", *self.argv)
+        """The command line that ties it to the life of this process, and confines it."""
+        argv = self.argv
+        if self.confinement is not None:
+            argv = confined(argv, self.confinement, cwd=self.cwd, means=self.means)
+        return (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), "--", *argv)
 
 
 def prepare(server: str, config: "ToolServerConfig", where: Surroundings) -> Launch:
     """Work out what to start, and make the server's private home.
 
     Raises:
-        ToolUnavailable: the command or a folder does not exist.
-        ConfigError: `env` uses a variable that is not set.
+        ToolUnavailable: the command or a folder does not exist, or a sandbox is required and there is none.
+        ConfigError: `env` uses a variable that is not set, or a secret that is not there.
         OSError: the private home can't be made.
     """
-    declared = {name: expand_env(value, where.env) for name, value in config.env.items()}
-    env = {"HOME": str(_private_home(where.state_dir / server)), **scrubbed_env(where.env), **declared}
+    asked = dict(config.env)
+    database = _database(config, where)
+    if database:
+        asked[_DATABASE_ENV] = config.database or ""
+    declared = {name: where.value(text) for name, text in config.env.items()}
+    declared |= {_DATABASE_ENV: database} if database else {}
+    home = _private_home(where.state_dir / server)
+    env = {"HOME": str(home), **scrubbed_env(where.env), **declared}
     cwd = where.folder / expand_env(config.cwd or "", where.env)
     if not cwd.is_dir():
         raise ToolUnavailable(f"the folder to run in does not exist: {cwd}", hint=f"mkdir -p {cwd}")
+    start = Start(_argv(config, env, where, cwd), env, cwd, home, database)
+    walls = walls_of(server, config, where, start)
     return Launch(
-        argv=_argv(config, env, where, cwd),
+        argv=(*start.argv, *walls.options),
         env=env,
         cwd=cwd,
         secrets=_secrets(declared),
-        credentials=_credentials(config.env, declared),
+        credentials=_credentials(asked, declared),
         line_bytes=BUILTIN_LINE_BYTES if config.builtin else THIRD_PARTY_LINE_BYTES,
+        sandbox=walls.said,
+        confinement=walls.confinement,
+        means=walls.means,
     )
 
 
+def _database(config: "ToolServerConfig", where: Surroundings) -> str:
+    """What the built-in sql server may use, the file of SQLite with its full path; empty for all other servers."""
+    database = where.value(config.database) if config.database is not None else ""
+    file = database.removeprefix(SQLITE)
+    if not database.startswith(SQLITE) or file == ":memory:":
+        return database
+    return f"{SQLITE}{where.folder / file}"
+
+
 def _argv(config: "ToolServerConfig", env: Mapping[str, str], where: Surroundings, cwd: Path) -> tuple[str, ...]:
+    if (found := installed_for(where.packages, config)) is not None:
+        return (*found.argv, *(expand_env(word, where.env) for word in found.spec.args))
     if config.command is not None:
         words = [expand_env(word, where.env) for word in (config.command, *config.args)]
         return (_program(words[0], env, cwd), *words[1:])
-    root = where.folder / (config.root or "")
-    if not root.is_dir():
-        raise ToolUnavailable(f"the workspace folder does not exist: {root}", hint=f"mkdir -p {root}")
-    return (sys.executable, "-m", f"interlock.servers.{config.builtin}", "--root", str(root))
+    program = (sys.executable, "-m", f"interlock.servers.{config.builtin}")
+    if config.root is not None:
+        root = where.folder / config.root
+        if not root.is_dir():
+            raise ToolUnavailable(f"the {config.builtin} folder does not exist: {root}", hint=f"mkdir -p {root}")
+        return (*program, "--root", str(root))
+    return (*program, *(word for host in config.allow for word in ("--allow", expand_env(host, where.env))))
 
 
 def _program(command: str, env: Mapping[str, str], cwd: Path) -> str:
@@ -129,9 +153,13 @@ def _secrets(declared: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _credentials(raw: Mapping[str, str], declared: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of eight characters or more that are secret by name, or were taken from a variable of such a name."""
+    """Values that are secret by name, by reference, or taken from a variable of such a name; short ones can't be told."""
     return tuple(
         value
         for name, value in declared.items()
-        if len(value) >= _CREDENTIAL_CHARS and (_SECRET_NAME.search(name) or _SECRET_NAME.search(raw[name]))
+        if len(value) >= _CREDENTIAL_CHARS and (_is_secret(name) or _is_secret(raw[name]))
     )
+
+
+def _is_secret(text: str) -> bool:
+    return text.startswith(SECRET) or text == _DATABASE_ENV or _SECRET_NAME.search(text) is not None

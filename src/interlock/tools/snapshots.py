@@ -28,6 +28,8 @@ class Snapshots:
     async def preview(self, ref: ToolRef, args: dict[str, Any]) -> dict[str, Any]:
         """What a call would do, without doing it; shape `{effect, touched, state_sha256, state_sha256_after}`.
 
+        Or `{staged: false, why}`: this call can't be tried first.
+
         Raises:
             UserError: the call would fail, and why.
             ToolUnavailable, ToolLost, ToolTimeout: the server does not answer.
@@ -73,6 +75,8 @@ class Snapshots:
             raise UserError(f"the server '{server}' can't {tool}", hint="interlock tools list")
         result = await self._toolbox.call(ToolRef(server, tool), args, Delivery(SNAPSHOT_S))
         # A restore that went wrong says in its structured answer how far it came.
-        if result.structured is not None and (result.ok or tool == RESTORE):
-            return result.structured
+        # A preview that can't be made says so there, too.
+        told = result.structured
+        if told is not None and (result.ok or tool == RESTORE or told.get("staged") is False):
+            return told
         raise UserError(result.text, hint="interlock tools list")

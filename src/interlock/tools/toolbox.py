@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.config import Clock
 from interlock.model import NotFound, ServerHealth, ToolDefinition, ToolRef, ToolResult, ToolUnavailable
-from interlock.tools.commands import Surroundings
 from interlock.tools.delivery import Delivery
 from interlock.tools.instances import Instances
 from interlock.tools.supervisor import Pace, Supervisor
+from interlock.tools.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from interlock.config import ToolServerConfig
@@ -27,10 +26,7 @@ class Toolbox:
     def __init__(
         self,
         servers: Mapping[str, "ToolServerConfig"],
-        *,
-        folder: Path,
-        state_dir: Path,
-        env: Mapping[str, str],
+        where: Surroundings,
         clock: Clock,
         pace: Pace | None = None,
     ) -> None:
@@ -38,13 +34,11 @@ class Toolbox:
 
         Args:
             servers: configurations by name.
-            folder: the project folder, where servers run and relative paths start.
-            state_dir: below it each server gets a private home.
-            env: the environment that `${NAME}` and the search path come from; servers inherit a small part of it.
+            where: the project folder, the folder for private homes, the environment, the secrets, the policy.
             clock: the time in reasons.
             pace: how servers that die are started again.
         """
-        where = Surroundings(folder.absolute(), state_dir.absolute(), env)
+        where = replace(where, folder=where.folder.absolute(), state_dir=where.state_dir.absolute())
 
         def supervise(name: str, label: str) -> Supervisor:
             place = replace(where, state_dir=(where.state_dir / label).parent)

@@ -6,8 +6,6 @@ that was not sent may be made again, one that was sent and not answered is in do
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Self
 
 import anyio
@@ -16,29 +14,11 @@ from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId, 
 
 from interlock.resilience import Deadline
 from interlock.tools.process import ServerProcess
+from interlock.tools.sending import Sending, current_sending
 
 _WRITE_S = 30.0  # how long a message that belongs to no call may wait for the server to read
 _SHOWN_CHARS = 80
-
-
-@dataclass
-class Sending:
-    """The fate of one call: whether a byte of it may have reached the server, whether an answer came.
-
-    Attributes:
-        still: asked just before it is written; when it says no, it is not, and `withheld` is set.
-    """
-
-    deadline: Deadline
-    still: Callable[[], bool] | None = None
-    withheld: bool = False
-    started: bool = False
-    answered: bool = False
-    request_id: RequestId | None = None
-
-
-# The SDK writes a request in the task of its caller, which is how the stream knows which call it belongs to.
-current_sending: ContextVar[Sending | None] = ContextVar("current_sending", default=None)
+_LAST_WORDS_S = 0.5  # for the exit status of a process whose pipes just closed
 
 
 class _Stream:
@@ -55,10 +35,14 @@ class _Stream:
 
 
 class Wire:
-    """Both ends, and the calls that are under way."""
+    """Both ends, and the calls that are under way: the `Peer` that is a child process."""
 
-    def __init__(self, process: ServerProcess) -> None:
+    polled = False
+    trouble: str | None = None
+
+    def __init__(self, process: ServerProcess, sandbox: str) -> None:
         self.process = process
+        self.sandbox = sandbox
         self.garbage: str | None = None
         self._under_way: dict[RequestId, Sending] = {}
 
@@ -82,6 +66,78 @@ class Wire:
         """The caller is through with the call."""
         if sending.request_id is not None:
             self._under_way.pop(sending.request_id, None)
+
+    # ---- its life --------------------
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self.process.pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether it can no longer be talked to, in one direction at least."""
+        return self.process.broken
+
+    @property
+    def over(self) -> bool:
+        """Whether no more lines will come."""
+        return self.process.over
+
+    @property
+    def ending(self) -> str | None:
+        """How it ended, as the rest of a sentence, or None while it runs."""
+        return self.process.ending
+
+    @property
+    def blamed(self) -> bool:
+        """Whether it was ended by us."""
+        return self.process.verdict is not None
+
+    def reason_of(self, error: BaseException) -> str:
+        """What the client says of it."""
+        return f"can't be talked to: {error}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must not show up in messages."""
+        return self.process.stderr.secrets
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Values that must not show up in results either."""
+        return self.process.credentials
+
+    def words(self) -> tuple[str, ...]:
+        """The last lines of its standard error."""
+        return self.process.stderr.lines()
+
+    def mark_ready(self) -> None:
+        """Nothing to do: what goes wrong with a process ends it."""
+
+    def take_suspicion(self) -> bool:
+        """Never: what goes wrong with a process ends it."""
+        return False
+
+    def on_kill(self, interrupt: Callable[[], None] | None) -> None:
+        """Nothing to do: who waits for it is woken by the end of the process."""
+
+    def condemn(self, ending: str) -> None:
+        """Nothing to do: a process is ended at once."""
+
+    def kill(self, verdict: str) -> None:
+        """Send SIGKILL to it and its group."""
+        if self.process.pid is not None:
+            self.process.kill(verdict)
+
+    async def settled(self) -> None:
+        """Wait for the exit status of a process that can't be talked to any more."""
+        if self.process.broken:
+            await self.process.exited_within(_LAST_WORDS_S)
+
+    async def end(self) -> None:
+        """End it and all of its group."""
+        await self.process.stop()
 
 
 class Inbox(_Stream):
@@ -138,15 +194,16 @@ class Outbox(_Stream):
         message = item.message
         line = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
         sending = current_sending.get()
+        is_call = isinstance(message, JSONRPCRequest) and message.method == "tools/call"
         deadline = sending.deadline if sending is not None else Deadline.after(_WRITE_S)
         process = self._wire.process
         if not await process.writable(deadline):
             raise anyio.BrokenResourceError
         # No await from here on: the line is sent, or it is known that it was not.
-        if sending is not None and sending.still is not None and not sending.still():
+        if is_call and sending is not None and sending.still is not None and not sending.still():
             sending.withheld = True
             raise anyio.BrokenResourceError
         if not process.write_line(line):
             raise anyio.BrokenResourceError
-        if sending is not None and isinstance(message, JSONRPCRequest) and message.method == "tools/call":
+        if sending is not None and isinstance(message, JSONRPCRequest) and is_call:
             self._wire.began(sending, message.id)

@@ -33,7 +33,7 @@ FAST = {"max_runs": 3, "retry_delay": "0.1s"}
 def faulty(mode: str, log: Path, **contracts: Any) -> dict[str, Any]:
     """A tool server that misbehaves in one way."""
     args = ["-m", "interlock.testing.faulty_server", "--mode", mode, "--log", str(log)]
-    return {"command": sys.executable, "args": args, "contracts": contracts}
+    return {"command": sys.executable, "args": args, "contracts": contracts, "sandbox": {"write": [str(log.parent)]}}
 
 
 def call(step: str, tool: str, **args: Any) -> dict[str, Any]:
@@ -104,9 +104,14 @@ class House:
 
     async def rest(self, task_id: str, *states: str) -> dict[str, Any]:
         """Wait until a task is in one of these states, by default any in which it stays."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (view := await self.control.task(task_id))["state"] not in (states or RESTING):
-                await asyncio.sleep(0.05)
+        view = await self.control.task(task_id)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while (view := await self.control.task(task_id))["state"] not in (states or RESTING):
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            calls = [(call["tool"], call["state"], call["reasons"]) for call in view["calls"]]
+            raise TimeoutError(f"the task is {view['state']}: {view['state_reason']}; {calls}") from error
         return view
 
     async def question(self, task_id: str) -> dict[str, Any]:
@@ -129,7 +134,8 @@ class House:
 async def house(interlock_postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """A worker that works, for all tests of a module."""
     folder = tmp_path_factory.mktemp("project")
-    log = folder / "effects.jsonl"
+    log = folder / "logs" / "effects.jsonl"
+    log.parent.mkdir()
     (folder / "playbooks").mkdir()
     (folder / "interlock.yaml").write_text(json.dumps(config(log)))
     for name, steps in PLAYBOOKS.items():

@@ -12,7 +12,7 @@ import pytest
 
 from interlock.config import SystemClock, ToolServerConfig
 from interlock.model import ServerHealth, ToolRef, ToolResult
-from interlock.tools import Delivery, Pace, Toolbox
+from interlock.tools import Delivery, Pace, Surroundings, Toolbox
 
 QUICK = Pace(first_s=0.05, cap_s=0.2, fast_exits=3)
 
@@ -28,16 +28,18 @@ class Tooling:
 
     def faulty(self, mode: str = "ok", *more: str, **config: Any) -> ToolServerConfig:
         args = ["-m", "interlock.testing.faulty_server", "--mode", mode, "--log", str(self.log), *more]
-        return ToolServerConfig(command=sys.executable, args=args, **{"start_timeout": 20, **config})
+        given = {"start_timeout": 20, "sandbox": {"write": ["."]}, **config}  # its log is in the project folder
+        return ToolServerConfig(command=sys.executable, args=args, **given)
 
-    def box(self, pace: Pace = QUICK, **servers: ToolServerConfig) -> Toolbox:
+    def surroundings(self, **more: Any) -> Surroundings:
+        return Surroundings(self.folder, self.folder.parent / "state", dict(os.environ), **more)
+
+    def box(self, pace: Pace = QUICK, shelf: Any = None, **servers: ToolServerConfig) -> Toolbox:
         box = Toolbox(
             {name.replace("_", "-"): config for name, config in servers.items()},
-            folder=self.folder,
-            state_dir=self.folder / "state",
-            env=dict(os.environ),
-            clock=SystemClock(),
-            pace=pace,
+            self.surroundings(shelf=shelf),
+            SystemClock(),
+            pace,
         )
         self.boxes.append(box)
         return box
@@ -64,6 +66,10 @@ class Tooling:
                     found.append(int(entry.name))
         return found
 
+    def servers(self) -> list[int]:
+        """The servers among them, without what confines them."""
+        return [pid for pid in self.running() if Path(f"/proc/{pid}/comm").read_text().strip() != "bwrap"]
+
     async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
             while True:
@@ -74,7 +80,8 @@ class Tooling:
 
 @pytest.fixture
 async def tooling(tmp_path: Path) -> Any:
-    made = Tooling(tmp_path)
+    (tmp_path / "project").mkdir()
+    made = Tooling(tmp_path / "project")
     yield made
     for box in made.boxes:
         await box.stop()

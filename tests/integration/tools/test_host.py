@@ -41,14 +41,14 @@ class Scene:
         (self.folder / "interlock.yaml").write_text(json.dumps({"tools": {"log": server}}))
 
     def user(self, **env: str) -> HostedTools:
-        whole = {**os.environ, "INTERLOCK_HOME": str(self.folder / "home"), **env}
+        whole = {**os.environ, "INTERLOCK_HOME": str(self.folder.parent / "home"), **env}
         made = hosted_tools(Settings.from_env(whole), check_project(self.folder, whole), whole)
         self.users.append(made)
         return made
 
     @property
     def place(self) -> Any:
-        env = {"INTERLOCK_HOME": str(self.folder / "home")}
+        env = {"INTERLOCK_HOME": str(self.folder.parent / "home")}
         return place_of(Settings.from_env(env), check_project(self.folder, env))
 
     def effects(self) -> list[str]:
@@ -70,7 +70,8 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    made = Scene(tmp_path)
+    (tmp_path / "project").mkdir()
+    made = Scene(tmp_path / "project")
     yield made
     for user in made.users:
         await user.stop()
@@ -238,7 +239,7 @@ async def test_a_deep_state_folder_is_no_obstacle(tmp_path: Path) -> None:
 
 
 async def test_each_run_has_its_own_process_of_a_stateful_server(scene: Scene) -> None:
-    scene.write(scope="run")
+    scene.write(scope="run", sandbox={"mode": "off"})  # confined, each of them has the same process id for itself
     user = scene.user()
     for run in ("one", "two", "one"):
         assert (await user.call(APPEND, args(run), Delivery(20, run=run))).ok

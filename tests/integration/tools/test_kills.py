@@ -21,14 +21,14 @@ WORKER = """
 import asyncio, os, sys
 from pathlib import Path
 from interlock.config import SystemClock, ToolServerConfig
-from interlock.tools import Toolbox
+from interlock.tools import Surroundings, Toolbox
 
 async def main(folder, modes):
     def server(mode):
         args = ["-m", "interlock.testing.faulty_server", "--mode", mode, "--log", str(folder / "log")]
-        return ToolServerConfig(command=sys.executable, args=args)
-    box = Toolbox({mode: server(mode) for mode in modes}, folder=folder, state_dir=folder / "state",
-                  env=dict(os.environ), clock=SystemClock())
+        return ToolServerConfig(command=sys.executable, args=args, sandbox={"write": ["."]})
+    where = Surroundings(folder, folder.parent / "state", dict(os.environ))
+    box = Toolbox({mode: server(mode) for mode in modes}, where, SystemClock())
     await asyncio.wait({asyncio.create_task(box.start())}, timeout=4)
     print("started", flush=True)
     await asyncio.sleep(60)
@@ -70,7 +70,7 @@ async def test_twenty_kills_of_one_server_are_no_error_at_another(tooling: Any) 
     assert slowest_s < 5
     assert tooling.health(box, "victim").restarts == KILLS
     assert tooling.health(box, "other").restarts == 0
-    assert len(tooling.running()) == 2
+    assert len(tooling.servers()) == 2
 
 
 async def test_servers_do_not_outlive_a_killed_worker(tooling: Any) -> None:
@@ -79,7 +79,7 @@ async def test_servers_do_not_outlive_a_killed_worker(tooling: Any) -> None:
     try:
         assert worker.stdout is not None
         assert await worker.stdout.readline() == b"started\n"
-        await tooling.until(lambda: len(tooling.running()) == 4, 30)
+        await tooling.until(lambda: len(tooling.servers()) == 4, 30)
     finally:
         worker.kill()
         await worker.wait()
@@ -97,7 +97,8 @@ async def test_a_call_right_after_a_kill_waits_for_the_next_life(tooling: Any) -
         try:
             assert (await tooling.call(box, "ours.append", key="k", text="t")).ok
         except ToolLost:
-            assert tooling.effects() == before  # it was in the pipe of the dead one, which nobody can know
+            # It was in the pipe of a dying server, which nobody can know; what confines it is gone a moment before it.
+            assert len(tooling.effects()) <= len(before) + 1
     assert (await tooling.call(box, "ours.echo", text="x")).ok
 
 
@@ -106,10 +107,10 @@ async def test_what_a_server_started_goes_with_it(tooling: Any) -> None:
     ours = tooling.faulty()
     box = tooling.box(ours=ToolServerConfig(command="sh", args=["-c", script, "sh", ours.command, *ours.args]))
     assert (await tooling.call(box, "ours.echo", text="x")).ok
-    await tooling.until(lambda: len(tooling.running()) == 2)
+    await tooling.until(lambda: len(tooling.servers()) == 2)
     os.kill(tooling.health(box, "ours").pid, signal.SIGKILL)
     await tooling.until(lambda: tooling.health(box, "ours").state is not ServerState.READY)
     await tooling.until(lambda: tooling.health(box, "ours").state is ServerState.READY)
-    await tooling.until(lambda: len(tooling.running()) == 2)
+    await tooling.until(lambda: len(tooling.servers()) == 2)
     await box.stop()
     await tooling.until(lambda: not tooling.running(), 2)

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    path = tmp_path / "repository"
+def repository(tooling: Any) -> Path:
+    path: Path = tooling.folder / "repository"
     for command in (
         ["init", "-q", "-b", "main", str(path)],
         ["-C", str(path), "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "first"],

@@ -18,7 +18,7 @@ PROMISED = (
     "approvals list|show",
     "calls show|resolve",
     "agents list|show",
-    "tools list|show|pin",
+    "tools list|show|pin|install|classify",
     "audit list|verify|export",
     "db migrate",
 )

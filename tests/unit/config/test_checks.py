@@ -151,3 +151,121 @@ def test_bad_policy_file(tmp_path: Path) -> None:
     assert faults(tmp_path, "", PolicyError, files={"policy.yaml": "rule: []"}) == [
         "policy.yaml:1: rule: unknown key; did you mean 'rules'?"
     ]
+
+
+SERVERS = """\
+tools:
+  files: {builtin: workspace, root: .}
+  far: {url: "https://x/mcp"}
+  one:
+    command: x
+"""
+
+
+def tool_faults(folder: Path, text: str, policy: str = "{}") -> list[str]:
+    found = faults(folder, "", files={"interlock.yaml": SERVERS + text, "policy.yaml": policy})
+    return [row.partition("interlock.yaml:")[2] for row in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("    staging: one\n", "6: tools.one.staging: found 'one' itself; expected another server"),
+        ("    staging: fils\n", "6: tools.one.staging: no tool server 'fils' is configured; did you mean 'files'?"),
+        (
+            "    staging: two\n  two: {command: x, staging: files}\n",
+            "6: tools.one.staging: found 'two', which has a `staging` of its own; expected one without",
+        ),
+        ("  two: {url: 'http://x', scope: run}\n", "6: tools.two.scope: found `scope` beside `url`; expected it to be"),
+        ("  two: {url: 'http://x', sandbox: {network: true}}\n", "6: tools.two.sandbox: found `sandbox` beside `url`"),
+        ("  two: {url: 'http://x', env: {A: b}}\n", "6: tools.two.env: found `env` beside `url`"),
+        ("  two: {command: x, transport: sse}\n", "6: tools.two.transport: found `transport` without `url`; expected"),
+        (
+            "  two: {url: 'http://x', headers: {A: Bearer secret://a}}\n",
+            "6: tools.two.headers.A: found a text that holds",
+        ),
+        ("  two: {command: x, env: {A: 'secret://../a'}}\n", "6: tools.two.env.A: found a text that holds secret://"),
+        (
+            "  two: {command: x, args: [a, secret://b]}\n",
+            "6: tools.two.args[1]: found secret:// where all users of the",
+        ),
+        ("  two: {command: x, cwd: secret://b}\n", "6: tools.two.cwd: found secret:// where all users of the machine"),
+        (
+            "    contracts: {a: {fallbacks: [{tool: nope.b}]}}\n",
+            "6: tools.one.contracts.a.fallbacks[0].tool: no tool server 'nope' is configured",
+        ),
+        (
+            "    contracts: {a: {fallbacks: [{tool: far.*}]}}\n",
+            "fallbacks[0].tool: found 'far.*'; expected server.name",
+        ),
+        ("    contracts: {a: {fallbacks: [{tool: one.a}]}}\n", "fallbacks[0].tool: found 'one.a' itself; expected"),
+        ("    contracts: {a: {dry_run: {}}}\n", "6: tools.one.contracts.a.dry_run: found an empty mapping; expected"),
+        ("    contracts: {a: {dry_run: [x]}}\n", "6: tools.one.contracts.a.dry_run: found a list; expected a mapping"),
+        ("    contracts: {a: {rate: 5}}\n", "6: tools.one.contracts.a.rate: found a value that is no text; expected a"),
+        ("  two: {url: ftp://x}\n", "6: tools.two.url: found a text; expected a text that matches"),
+        (
+            "  two: {url: 'http://x', command: y}\n",
+            "6: tools.two: found both `command` and `url`; expected one of them",
+        ),
+        ("  two: {package: 'pypi:a/b'}\n", "6: tools.two.package: found 'pypi:a/b'; expected pypi:NAME==VERSION or"),
+        (
+            "  two: {package: 'pypi:a', overrides: [-x]}\n",
+            "6: tools.two: found the override '-x'; expected one such as",
+        ),
+    ],
+)
+def test_tool_servers(tmp_path: Path, text: str, fault: str) -> None:
+    found = tool_faults(tmp_path, text)
+    assert len(found) == 1
+    assert fault in found[0]
+
+
+def test_fallbacks_that_go_round(tmp_path: Path) -> None:
+    text = (
+        "    contracts:\n      a: {fallbacks: [{tool: far.x}, {tool: files.b}]}\n"
+        "  two: {command: x, contracts: {c: {fallbacks: [{tool: one.a}]}}}\n"
+        "  six: {command: x, contracts: {d: {fallbacks: [{tool: two.c}]}}}\n"
+    ).replace("files.b", "two.c")
+    assert tool_faults(tmp_path, text) == [
+        "7: tools.one.contracts.a.fallbacks[1].tool: found 'two.c', which falls back to one.a again; expected no circle",
+        "8: tools.two.contracts.c.fallbacks[0].tool: found 'one.a', which falls back to two.c again; expected no circle",
+    ]
+
+
+@pytest.mark.parametrize(("mode", "policy"), [("off", "{sandbox: required}"), ("preferred", "{sandbox: required}")])
+def test_a_required_sandbox_can_not_be_loosened(tmp_path: Path, mode: str, policy: str) -> None:
+    fault = f"found '{mode}' where the policy says sandbox: required; expected 'required', or no mode"
+    assert tool_faults(tmp_path, f"    sandbox:\n      mode: {mode}\n", policy) == [
+        f"7: tools.one.sandbox.mode: {fault}"
+    ]
+
+
+def test_parts_that_do_not_fit_what_they_extend(tmp_path: Path) -> None:
+    mcp = (
+        '{"mcpServers": {"near": {"command": "x"}, "away": {"url": "https://x"}, '
+        '"npx": {"command": "npx", "args": ["-y", "a"]}}}'
+    )
+    text = (
+        "tools:\n  near: {headers: {A: b}, overrides: [mcp<2]}\n  away: {scope: run, entry: x, cwd: y}\n"
+        "  npx: {overrides: [zod@3], entry: x}\n"
+    )
+    found = faults(tmp_path, "", files={"interlock.yaml": text, ".mcp.json": mcp})
+    assert [row.partition("; ")[0].partition("yaml:")[2] for row in found] == [
+        "2: tools.near.headers: found `headers` without `url`",
+        "2: tools.near.overrides: found `overrides` without `package`",
+        "3: tools.away.scope: found `scope` beside `url`",
+        "3: tools.away.cwd: found `cwd` beside `url`",
+        "3: tools.away.entry: found `entry` without `package`",
+    ]
+
+
+def test_tool_servers_that_are_fine(tmp_path: Path) -> None:
+    text = SERVERS + (
+        "    staging: two\n    sandbox: {mode: required, network: false}\n"
+        "    contracts: {a: {fallbacks: [{tool: two.a, args: {x: '{y}'}}], cache: 5m, rate: 60/m burst 5}}\n"
+        "  two: {package: 'npm:@s/x@1.0.0', overrides: [zod@3], entry: x, args: [y], idle_timeout: 5m}\n"
+        "  six: {url: 'https://x', transport: sse, headers: {A: 'secret://a'}, max_age: 1h, idle_timeout: 5m}\n"
+    )
+    (tmp_path / "interlock.yaml").write_text(text)
+    (tmp_path / "policy.yaml").write_text("sandbox: required")
+    assert len(load_project(tmp_path, {}).config.tools) == 5

@@ -128,7 +128,7 @@ def test_the_hash(tmp_path: Path) -> None:
     [
         (
             {"interlock.yaml": "tools: {a: {required: false}}"},
-            "interlock.yaml:1: tools.a: found neither `builtin` nor `command`",
+            "interlock.yaml:1: tools.a: found none of `builtin`, `command`, `package` and `url`; expected one of them, or",
         ),
         (
             {"interlock.yaml": "tools:\n  git: {command: x}"},
@@ -139,15 +139,15 @@ def test_the_hash(tmp_path: Path) -> None:
         ({"tools/My-Tool.py": ""}, "is called 'my-tool' like"),
         ({"tools/__init__.py": "", "tools/日本.py": ""}, "the name can't be a server's"),
         (
-            {".mcp.json": '{"mcpServers": {"git": {"url": "http://x"}}}'},
-            "interlock.yaml:8: tools.git: extends a server of .mcp.json that can't be used: remote servers (url)",
+            {".mcp.json": '{"mcpServers": {"git": {"type": "ws", "url": "http://x"}}}'},
+            "interlock.yaml:8: tools.git: extends a server of .mcp.json that can't be used: servers of type 'ws'",
         ),
         (
             {
-                ".mcp.json": '{"mcpServers": {"git": {"url": "http://x"}}}',
+                ".mcp.json": '{"mcpServers": {"git": {"command": "x", "disabled": true}}}',
                 "interlock.yaml": "agents: {a: {tools: [git.x]}}",
             },
-            "interlock.yaml:1: agents.a.tools[0]: the tool server 'git' of .mcp.json can't be used: remote servers",
+            "interlock.yaml:1: agents.a.tools[0]: the tool server 'git' of .mcp.json can't be used: it is disabled",
         ),
     ],
 )
@@ -159,10 +159,70 @@ def test_servers_that_do_not_fit_together(tmp_path: Path, files: dict[str, str],
 
 def test_a_skipped_server_may_be_declared_here(tmp_path: Path) -> None:
     files = {
-        ".mcp.json": '{"mcpServers": {"git": {"url": "http://x"}}}',
+        ".mcp.json": '{"mcpServers": {"git": {"command": "x", "disabled": true}}}',
         "interlock.yaml": "tools: {git: {command: x}}\nagents: {editor: {tools: [git.x]}}",
     }
     assert load_project(project(tmp_path, **files), {}).sources["git"] == "interlock.yaml"
+
+
+REMOTE = '{"mcpServers": {"git": {"url": "https://x/mcp", "headers": {"A": "${TOKEN}", "B": "1"}}}}'
+
+
+def test_an_entry_extends_a_remote_server(tmp_path: Path) -> None:
+    text = "tools: {git: {headers: {B: 'secret://b', C: 'c'}, call_timeout: 5, idle_timeout: 1m, max_age: 1h}}\n"
+    found = load_project(
+        project(tmp_path, **{".mcp.json": REMOTE, "interlock.yaml": text}), {"INTERLOCK_HOME": str(tmp_path / "home")}
+    )
+    git = found.config.tools["git"]
+    assert (git.url, git.remote, git.call_timeout) == ("https://x/mcp", True, 5)
+    assert git.headers == {"A": "${TOKEN}", "B": "secret://b", "C": "c"}
+    assert found.notes[-2:] == (
+        "tool server git needs TOKEN, which is not set",
+        "tool server git needs secret://b: there is no secret 'b'",
+    )
+
+
+def test_variables_are_missed_wherever_they_may_stand(tmp_path: Path) -> None:
+    text = """\
+tools:
+  far: {url: "https://${HOST}/mcp", headers: {Authorization: "${KEY}"}}
+  db: {builtin: sql, database: "${DB_URL}"}
+  web: {builtin: http, allow: ["${SITE}"]}
+  npm: {package: "npm:x@1.0.0", args: ["${ARG}"]}
+"""
+    found = load_project(project(tmp_path, **{".mcp.json": "", "interlock.yaml": text}), {})
+    assert {(gap.server, gap.name) for gap in found.missing_env({})} == {
+        ("far", "HOST"),
+        ("far", "KEY"),
+        ("db", "DB_URL"),
+        ("web", "SITE"),
+        ("npm", "ARG"),
+    }
+
+
+def test_no_secret_becomes_part_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "home/secrets").mkdir(parents=True)
+    (tmp_path / "home/secrets/b").write_text("hunter2\n")
+    text = "tools: {git: {headers: {B: 'secret://b'}}}\n"
+    files = {".mcp.json": REMOTE, "interlock.yaml": text, "policy.yaml": ""}
+    found = load_project(project(tmp_path, **files), {"INTERLOCK_HOME": str(tmp_path / "home"), "TOKEN": "x"})
+    assert "hunter2" not in repr(found) + str(found.config.model_dump())
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("inside", "beside", "mode"),
+    [
+        ("{}", "{}", "preferred"),
+        ("{}", "{sandbox: off}", "off"),
+        ("{sandbox: off}", "{sandbox: required}", "required"),
+        ("{sandbox: required}", "{}", "required"),
+    ],
+)
+def test_the_stricter_policy_of_the_sandbox_wins(tmp_path: Path, inside: str, beside: str, mode: str) -> None:
+    (tmp_path / "interlock.yaml").write_text(f"policy: {inside}")
+    (tmp_path / "policy.yaml").write_text(beside)
+    assert load_project(tmp_path, {}).config.policy.sandbox == mode
 
 
 def test_playbooks(tmp_path: Path) -> None:

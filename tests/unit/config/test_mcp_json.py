@@ -44,23 +44,49 @@ def test_as_it_is(tmp_path: Path) -> None:
     assert found.notes == (".mcp.json:10: mcpServers.'My_Git Server': called my-git-server here",)
 
 
-def test_remote_and_disabled_servers_are_skipped_with_a_reason(tmp_path: Path) -> None:
+def test_disabled_and_unknown_servers_are_skipped_with_a_reason(tmp_path: Path) -> None:
     block: dict[str, Any] = {
-        "a": {"type": "http", "url": "https://x/?key=hunter2", "headers": {"Authorization": "hunter2"}},
-        "b": {"type": "sse", "url": "https://x"},
-        "c": {"url": "https://x"},
-        "d": {"serverUrl": "https://x"},
+        "a": {"type": "websocket", "url": "wss://x/?key=hunter2", "headers": {"Authorization": "hunter2"}},
         "e": {"command": "x", "disabled": True},
         "f": {"type": ["hunter2"]},
     }
     found = read(tmp_path, {"mcpServers": block})
     assert found.servers == {}
-    assert list(found.skipped) == list("abcdef")
-    assert found.skipped["a"] == "servers of type 'http' are not supported here"
-    assert found.skipped["c"] == "remote servers (url) are not supported here"
+    assert list(found.skipped) == list("aef")
+    assert found.skipped["a"] == "servers of type 'websocket' are not supported here"
     assert found.skipped["e"] == "it is disabled"
-    assert len(found.notes) == 6
+    assert len(found.notes) == 3
     assert "hunter2" not in "".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "transport"),
+    [
+        ({"type": "http", "url": "https://x/mcp"}, "https://x/mcp", "http"),
+        ({"type": "streamable-http", "url": "https://x"}, "https://x", "http"),
+        ({"type": "streamableHttp", "url": "https://x/sse"}, "https://x/sse", "http"),
+        ({"type": "sse", "url": "https://x"}, "https://x", "sse"),
+        ({"url": "https://x/sse?a=b"}, "https://x/sse?a=b", "sse"),
+        ({"url": "https://[x/sse"}, "https://[x/sse", "http"),
+        ({"serverUrl": "https://${HOST}/mcp"}, "https://${HOST}/mcp", "http"),
+        ({"httpUrl": "https://x", "url": "https://old/sse"}, "https://x", "http"),
+        ({"type": "http", "url": "secret://where", "command": "x"}, "secret://where", "http"),
+    ],
+)
+def test_remote_servers(tmp_path: Path, entry: dict[str, Any], url: str, transport: str) -> None:
+    found = read(tmp_path, {"mcpServers": {"a": {**entry, "headers": {"Authorization": "Bearer ${T}"}}}})
+    server = found.servers["a"]
+    assert (server.url, server.transport, server.headers) == (url, transport, {"Authorization": "Bearer ${T}"})
+    assert server.command is None
+    extra = sorted({"command", "url"} & set(entry)) if len({"command", "url", "httpUrl"} & set(entry)) > 1 else []
+    ignored = [key for key in extra if entry[key] != url]
+    assert len(found.notes) == bool(ignored)
+
+
+def test_a_command_wins_over_a_url_where_no_type_is_given(tmp_path: Path) -> None:
+    found = read(tmp_path, {"mcpServers": {"a": {"command": "x", "url": "https://x", "headers": {"A": "b"}}}})
+    assert (found.servers["a"].command, found.servers["a"].url) == ("x", None)
+    assert found.notes == (".mcp.json:3: mcpServers.a: has no effect here: 'headers', 'url'",)
 
 
 def test_keys_of_other_programs_are_noted(tmp_path: Path) -> None:
@@ -82,7 +108,16 @@ def test_keys_of_other_programs_are_noted(tmp_path: Path) -> None:
         ('{"mcpServers": []}', ".mcp.json:1: mcpServers: found a list; expected a mapping of servers"),
         ('{"mcpServers": {\n"a": {"command": "x"},\n"a": {"command": "y"}}}', ".mcp.json:3: the key 'a' is repeated"),
         ('{"mcpServers": {"a":\n\t"x"}}', ".mcp.json:1: mcpServers.a: found a text; expected a mapping with a command"),
-        ('{"mcpServers": {\n"a": {}}}', ".mcp.json:2: mcpServers.a.command: missing; expected the program to start"),
+        (
+            '{"mcpServers": {\n"a": {}}}',
+            ".mcp.json:2: mcpServers.a.command: missing; expected the program to start, or the url",
+        ),
+        ('{"mcpServers": {\n"a": {"type": "http"}}}', ".mcp.json:2: mcpServers.a.url: missing; expected the address"),
+        (
+            '{"mcpServers": {"a": {\n"url": "ftp://hunter2"}}}',
+            ".mcp.json:2: mcpServers.a.url: found a text; expected a text that matches",
+        ),
+        ('{"mcpServers": {"a": {\n"url": "https://x", "headers": [1]}}}', "mcpServers.a.headers: found a list"),
         (
             '{"mcpServers": {"a": {\n"command": ["x"]}}}',
             ".mcp.json:2: mcpServers.a.command: found a list; expected a text",

@@ -106,5 +106,10 @@ def test_a_call_of_a_tool_is_sent_from_one_place() -> None:
                 and "toolbox" in ast.unparse(node.func.value)
             ):
                 callers.add(str(path))
-    # The tool host is the other end of the socket that these two write to.
-    assert callers <= {"guardrails/execute.py", "tools/snapshots.py", "tools/host/serving.py"}
+    # The tool host is the other end of the socket that these write to.
+    assert callers <= {
+        "guardrails/execute.py",
+        "guardrails/trial.py",
+        "tools/snapshots.py",
+        "tools/host/serving.py",
+    }

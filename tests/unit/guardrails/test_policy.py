@@ -1,6 +1,7 @@
 """Class, plan and policy: pure decisions, driven at random; nothing destructive is ever let through by itself."""
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from interlock.model import (
     ToolRef,
     canonical_sha256,
 )
+from interlock.store import CallFacts
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -56,7 +58,8 @@ def make_case(
 
 
 def judge(case: Case, *rules: RuleConfig, used: dict[str, int] | None = None) -> Case:
-    return Policy(PolicyConfig(rules=list(rules))).decide(plan_calls(classify(case), used or {}))
+    seen = replace(case, facts=CallFacts(plan_use=used or {}))
+    return Policy(PolicyConfig(rules=list(rules))).decide(plan_calls(classify(seen)))
 
 
 READ = ToolContract(ActionClass.READ, egress=False)
@@ -77,6 +80,13 @@ class TestClass:
         hints = {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False}
         case = classify(make_case(hints=hints))
         assert (case.action_class, case.egress) == (ActionClass.DESTRUCTIVE, True)
+
+    def test_words_that_agree_tell_a_class_where_nothing_is_declared(self) -> None:
+        plain = make_case("files.list_notes")
+        told = replace(plain.definition, description="List all notes in the folder with title and date.")
+        assert classify(replace(plain, definition=told)).action_class is ActionClass.READ
+        lies = replace(plain.definition, description="Deletes all notes in the folder for ever.")
+        assert classify(replace(plain, definition=lies)).action_class is ActionClass.DESTRUCTIVE
 
     def test_hints_of_a_trusted_server_count(self) -> None:
         read = classify(make_case(hints={"readOnlyHint": True}, trusted_hints=True))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from interlock.config import ToolServerConfig
+from interlock.config import SandboxConfig, ToolServerConfig
 from interlock.model import ConfigError, ToolUnavailable
-from interlock.tools.commands import Surroundings, prepare
+from interlock.tools.commands import prepare
+from interlock.tools.surroundings import Surroundings
 
 
 @pytest.fixture
@@ -75,7 +76,8 @@ def test_a_folder_to_run_in_must_exist(where: Surroundings) -> None:
 
 
 def test_the_launcher_becomes_the_command_with_default_signals(where: Surroundings) -> None:
-    config = ToolServerConfig(command=sys.executable, args=["-c", "import os; print(os.getpid(), os.getppid())"])
+    code = "import os; print(os.getpid(), os.getppid())"
+    config = ToolServerConfig(command=sys.executable, args=["-c", code], sandbox=SandboxConfig(mode="off"))
     launch = prepare("s", config, where)
     child = subprocess.Popen(launch.launched, env=dict(launch.env), stdout=subprocess.PIPE)
     out, _ = child.communicate(timeout=10)

@@ -39,8 +39,8 @@ def test_other_content_is_named_with_its_decoded_size() -> None:
         ResourceLink(type="resource_link", uri="file:///c", name="c"),
     ]
     assert read_result(CallToolResult(content=content)).text.splitlines() == [
-        "[image, 12345 bytes]",
-        "[audio, 2 bytes]",
+        "[image/png, 12345 bytes]",
+        "[audio/wav, 2 bytes]",
         "[resource file:///a]",
         "inside",
         "[resource file:///b, 12345 bytes]",
@@ -87,3 +87,44 @@ def test_a_servers_own_keys_are_taken_out_of_what_it_answers() -> None:
     assert "hunter2" not in str(clean)
     assert clean.structured == {"a": ["***"], "***": 1}
     assert without(result, ("something-else",)) is result
+
+
+def test_what_is_cut_off_and_what_is_only_named_goes_along() -> None:
+    long, data = "a" * (RESULT_BYTES + 10), base64.b64encode(b"\x89PNG").decode()
+    content: list[ContentBlock] = [
+        _text(long),
+        ImageContent(type="image", data=data, mime_type="image/png"),
+        EmbeddedResource(
+            type="resource", resource=BlobResourceContents(uri="file:///b", blob=data, mime_type="a/b\nx")
+        ),
+        ImageContent(type="image", data="no base64 at all", mime_type="image/png"),
+    ]
+    result = read_result(CallToolResult(content=content, structured_content={"b": "y" * RESULT_BYTES}))
+    assert result.truncated
+    assert result.structured is None
+    assert result.overflow is not None
+    assert result.overflow.startswith(long.encode() + b"\n[image/png, 4 bytes]\n")
+    assert result.overflow.endswith(b'"}')
+    assert [(found.mime, found.body) for found in result.attachments[:2]] == [
+        ("image/png", b"\x89PNG"),
+        ("a/b x", b"\x89PNG"),
+    ]
+    assert "overflow" not in result.to_json()
+    assert read_result(CallToolResult(content=[_text("short")])).overflow is None
+
+
+def test_what_goes_along_is_bounded_and_holds_no_credential() -> None:
+    from interlock.tools.results import KEPT_ATTACHMENTS, KEPT_BYTES, without
+
+    secret = "hunter2-hunter2"
+    block = ImageContent(type="image", data=base64.b64encode(b"x").decode(), mime_type="image/png")
+    telling = ImageContent(type="image", data=base64.b64encode(secret.encode()).decode(), mime_type="image/png")
+    huge = ImageContent(type="image", data=base64.b64encode(b"x" * (KEPT_BYTES + 1)).decode(), mime_type="a/b")
+    many = read_result(CallToolResult(content=[huge, *[block] * 100]))
+    assert len(many.attachments) == KEPT_ATTACHMENTS
+    assert f"[a/b, {KEPT_BYTES + 1} bytes]" in many.text
+    result = read_result(CallToolResult(content=[_text("z" * RESULT_BYTES + secret), block, telling]))
+    clean = without(result, (secret,))
+    assert clean.overflow is not None
+    assert secret.encode() not in clean.overflow
+    assert [found.body for found in clean.attachments] == [b"x"]

@@ -66,6 +66,7 @@ def _schema_lines(schema: dict[str, Any]) -> list[str]:
 
 def _server_lines(server: dict[str, Any], paint: Paint) -> list[str]:
     pairs = [("state", paint.state(server["state"])), ("why", one_line(server.get("reason") or "", 400))]
+    pairs += [("sandbox", one_line(server["sandbox"], 400))] if server.get("sandbox") else []
     lines = [f"tool server {paint(server['server'], 'bold')}", *fields(pairs, paint)]
     if server.get("stderr_tail"):
         lines += [f"  {paint('it said last', 'dim')}", *block("\n".join(server["stderr_tail"]), 4)]

@@ -8,8 +8,10 @@ import ctypes
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Self
 
 from interlock.model import Conflict, UserError
@@ -29,6 +31,7 @@ from interlock.servers.workspace.root import Root, kind_of, open_file, try_lock
 
 NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 RENAME_NOREPLACE = 1
+COPIED_BYTES = 1024 * 1024
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -154,9 +157,13 @@ class Disk:
 
 
 def _fill(fd: int, step: PutFile) -> None:
-    rest = memoryview(step.content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    if isinstance(step.content, Path):
+        with step.content.open("rb") as source, os.fdopen(fd, "wb", closefd=False) as target:
+            shutil.copyfileobj(source, target, COPIED_BYTES)
+    else:
+        rest = memoryview(step.content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
     _set_owner(fd, step.owner)
     os.fchmod(fd, step.mode)
     if step.mtime_ns is not None:

@@ -32,7 +32,7 @@ def check_arguments(tool: str, args: Mapping[str, Any]) -> None:
         raise UserError(f"There is no tool {_short(tool)} here; the tools are: {', '.join(shown)}.")
     error = next(_validator(tool).iter_errors(args), None)
     if error is not None:
-        raise UserError(f"Wrong arguments for '{tool}': {_sentence(error)}.")
+        raise UserError(f"Wrong arguments for '{tool}': {fault_of(error)}.")
 
 
 @cache
@@ -40,7 +40,8 @@ def _validator(tool: str) -> Draft202012Validator:
     return Draft202012Validator(TOOLS[tool]["inputSchema"])
 
 
-def _sentence(error: ValidationError) -> str:
+def fault_of(error: ValidationError) -> str:
+    """What is wrong with an argument, as the rest of a sentence."""
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
     rule, limit = str(error.validator), error.validator_value
     if rule == "required":

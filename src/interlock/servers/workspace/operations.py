@@ -14,7 +14,7 @@ from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES, SNAPSHOT_
 from interlock.servers.workspace.paths import is_temporary, parse_path, quoted, show
 from interlock.servers.workspace.plan import PLANNERS, Plan, shown
 from interlock.servers.workspace.reading import list_folder, read_bytes, read_file
-from interlock.servers.workspace.restoring import check_entries, plan_restore
+from interlock.servers.workspace.restoring import Manner, check_entries, plan_restore
 from interlock.servers.workspace.root import Root, sentence
 from interlock.servers.workspace.search import search
 from interlock.servers.workspace.snapshot import Keep, capture
@@ -51,21 +51,33 @@ class CallNotes:
 
 
 class Workspace:
-    """The calls on one workspace folder."""
+    """The calls on one workspace folder.
 
-    def __init__(self, root: Root, journal: Journal) -> None:
+    Args:
+        root: the folder.
+        journal: is told of each change.
+        git: whether a restore may change the inside of a `.git`; the tools for agents never may.
+    """
+
+    def __init__(self, root: Root, journal: Journal, *, git: bool = False) -> None:
         self._root = root
         self._journal = journal
+        self._git = git
 
     def call(self, tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
         """Do a call; everything that goes wrong becomes a failed outcome with a plain sentence."""
         try:
             check_arguments(tool, args)
-            return self._dispatch(tool, args, notes)
+            return self.carry_out(tool, args, notes)
         except (InterlockError, OSError) as error:
-            return Outcome(_message(error), failed=True)
+            return Outcome(message_of(error), failed=True)
 
-    def _dispatch(self, tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
+    def carry_out(self, tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
+        """Do a call whose arguments were checked.
+
+        Raises:
+            InterlockError, OSError: it can't be done, and why.
+        """
         if tool in READERS:
             return Outcome(*READERS[tool](self._root, args))
         with self._root.exclusive():
@@ -77,7 +89,7 @@ class Workspace:
                 return self._restore(args, notes)
             plan = PLANNERS[tool](self._root, args)
             if notes.expect_state_sha256 not in (None, state_sha256(plan.before)):
-                return _conflict(notes.expect_state_sha256, plan.before)
+                return conflict(notes.expect_state_sha256, plan.before)
             return self._perform(tool, plan, notes)[0]
 
     def _preview(self, args: Mapping[str, Any]) -> Outcome:
@@ -116,8 +128,9 @@ class Workspace:
         present = capture(self._root, paths, Keep.FOR_DIFF)
         expected = args.get("expect_state_sha256")
         if expected not in (None, state_sha256(present)):
-            return _conflict(expected, present)
-        outcome, after = self._perform("restore", plan_restore(self._root, present, wanted), notes)
+            return conflict(expected, present)
+        plan = plan_restore(self._root, present, wanted, Manner(git=self._git))
+        outcome, after = self._perform("restore", plan, notes)
         restored = after is not None and state_sha256(after) == state_sha256(wanted)
         structured = {**(outcome.structured or {}), "restored": restored}
         if restored or outcome.failed:
@@ -132,7 +145,7 @@ class Workspace:
             after = capture(self._root, plan.touched, Keep.FOR_DIFF)
         except (InterlockError, OSError) as error:
             self._journal.end(tool, notes.key, {"measured": False})
-            text = f"{failure or 'It was done.'} What changed could not be measured: {_message(error)}"
+            text = f"{failure or 'It was done.'} What changed could not be measured: {message_of(error)}"
             return Outcome(text, {"measured": False, "touched": shown(plan.touched)}, failed=True), None
         effect = effect_between(plan.before, after, plan.moves)
         structured: dict[str, Any] = {
@@ -141,7 +154,7 @@ class Workspace:
             "state_sha256_before": state_sha256(plan.before),
             "state_sha256": state_sha256(after),
         }
-        self._journal.end(tool, notes.key, {"measured": True, "complete": failure is None, **_numbers(structured)})
+        self._journal.end(tool, notes.key, {"measured": True, "complete": failure is None, **numbers_of(structured)})
         if failure is None:
             return Outcome(effect.summary(), structured), after
         done = f" It was done in part:\n{effect.summary()}" if effect.changes else " Nothing changed."
@@ -154,11 +167,12 @@ class Workspace:
                 for step in plan.steps:
                     disk.apply(step)
         except (InterlockError, OSError) as error:
-            return _message(error)
+            return message_of(error)
         return None
 
 
-def _numbers(structured: dict[str, Any]) -> dict[str, Any]:
+def numbers_of(structured: dict[str, Any]) -> dict[str, Any]:
+    """What the journal keeps of a measured result."""
     effect = structured["effect"]
     return {
         "files_changed": effect["files_changed"],
@@ -169,7 +183,8 @@ def _numbers(structured: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _conflict(expected: str | None, present: State) -> Outcome:
+def conflict(expected: str | None, present: State) -> Outcome:
+    """The answer to a call whose files are not as expected."""
     structured = {
         "conflict": True,
         "expected_state_sha256": expected,
@@ -186,7 +201,8 @@ def _require_bounds(entries: list[Entry]) -> None:
         raise UserError(f"The entries hold more than {SNAPSHOT_CONTENT_BYTES:,} bytes; restore smaller folders.")
 
 
-def _message(error: InterlockError | OSError) -> str:
+def message_of(error: InterlockError | OSError) -> str:
+    """What went wrong as a plain sentence, without paths of the machine."""
     if isinstance(error, InterlockError):
         return error.message
     # Everything is reached name by name, so the system's own word for where it failed is a mere name.

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from interlock.model import UserError
@@ -36,10 +37,13 @@ class MakeFolder:
 
 @dataclass(frozen=True)
 class PutFile:
-    """Put a whole file in place at once; `seen` is the file it replaces, None when nothing may be there."""
+    """Put a whole file in place at once; `seen` is the file it replaces, None when nothing may be there.
+
+    `content` may also be a file of ours outside the root, to be copied.
+    """
 
     parts: Parts
-    content: bytes
+    content: bytes | Path
     mode: int
     seen: Entry | None = None
     mtime_ns: int | None = None

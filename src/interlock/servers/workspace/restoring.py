@@ -1,6 +1,6 @@
 """Back to a captured state: the difference between now and then as steps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from interlock.model import UserError
@@ -50,14 +50,43 @@ def check_entries(entries: list[Entry], paths: list[Parts]) -> State:
     return wanted
 
 
-def plan_restore(root: Root, present: State, wanted: State) -> Plan:
+def put_content(then: Entry, now: Entry | None) -> Step:
+    """The step that puts a file in place, with the content that its entry holds.
+
+    Raises:
+        UserError: the entry holds none.
+    """
+    content = then.content
+    if content is None and now is not None and now.sha256 == then.sha256:
+        content = now.content
+    if content is None and then.size == 0:
+        content = b""
+    if content is None:
+        raise UserError(f"The entry {named(then.parts)} holds no content; capture with 'content' set to true.")
+    return PutFile(then.parts, content, then.mode or 0, now, then.mtime_ns, then.owner)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a state is brought about.
+
+    Attributes:
+        git: whether the inside of a `.git` may change.
+        put: the step that makes a file as wanted; it is given the file that is there now, if there is one.
+    """
+
+    git: bool = False
+    put: Callable[[Entry, Entry | None], Step] = put_content
+
+
+def plan_restore(root: Root, present: State, wanted: State, manner: Manner | None = None) -> Plan:
     """The steps from the present state to the wanted one.
 
     Raises:
-        UserError: it would change a `.git`, or content is needed that the entries don't hold.
+        UserError: it would change a `.git` that may not, or content is needed that the entries don't hold.
     """
     tops = topmost(list(wanted))
-    goal = _Goal(present, wanted)
+    goal = _Goal(present, wanted, manner or Manner())
     ways = [make_way(root, top) for top in tops if top and wanted[top].kind != MISSING]
     made = {step.parts: step for way in ways for step in way.steps if isinstance(step, MakeFolder)}
     steps: tuple[Step, ...] = (
@@ -74,6 +103,7 @@ def plan_restore(root: Root, present: State, wanted: State) -> Plan:
 class _Goal:
     present: State
     wanted: State
+    manner: Manner
 
     def now(self, parts: Parts) -> Entry:
         return self.present.get(parts) or Entry(parts, MISSING)
@@ -89,9 +119,13 @@ class _Goal:
             if self.now(parts).identity != self.then(parts).identity
         ]
         for parts in found:
-            if is_protected(parts):
+            if self.kept(parts):
                 raise UserError(f"{named(parts)} belongs to git, whose hooks and settings are code; it is not changed.")
         return found
+
+    def kept(self, parts: Parts) -> bool:
+        """Whether a path is left as it is, whatever is wanted."""
+        return is_protected(parts) and not self.manner.git
 
     def opened(self) -> Iterator[Step]:
         """Folders that are write-protected, opened for as long as names in them change."""
@@ -113,14 +147,14 @@ class _Goal:
         for parts, then in self.wanted.items():
             now = self.now(parts)
             if parts not in changed:
-                if then.kind == "file" and then.mtime_ns not in (None, now.mtime_ns) and not is_protected(parts):
+                if then.kind == "file" and then.mtime_ns not in (None, now.mtime_ns) and not self.kept(parts):
                     yield Touch(parts, then.mtime_ns or 0)
             elif then.kind == "dir" and now.kind != "dir":
                 yield MakeFolder(parts, OPEN_MODE)
             elif then.kind == "symlink":
                 yield PutLink(parts, then.target or "", then.mtime_ns, then.owner)
             elif then.kind == "file":
-                yield _file(then, now if now.kind == "file" else None)
+                yield self.manner.put(then, now if now.kind == "file" else None)
 
     def finished(self) -> Iterator[Step]:
         """Modes and times of folders, the innermost first, once nothing inside them changes any more."""
@@ -128,18 +162,7 @@ class _Goal:
         busy = {parts[:-1] for parts in changed if parts} | set(changed)
         for parts, then in reversed(self.wanted.items()):
             now = self.now(parts)
-            if then.kind != "dir" or is_protected(parts):
+            if then.kind != "dir" or self.kept(parts):
                 continue
             if parts in busy or then.mtime_ns not in (None, now.mtime_ns):
                 yield SetFolder(parts, then.mode or 0, then.mtime_ns, then.owner)
-
-
-def _file(then: Entry, now: Entry | None) -> PutFile:
-    content = then.content
-    if content is None and now is not None and now.sha256 == then.sha256:
-        content = now.content
-    if content is None and then.size == 0:
-        content = b""
-    if content is None:
-        raise UserError(f"The entry {named(then.parts)} holds no content; capture with 'content' set to true.")
-    return PutFile(then.parts, content, then.mode or 0, now, then.mtime_ns, then.owner)

@@ -2,6 +2,14 @@
 
 -- The host whose tool servers were given a call: only there can it be found out what became of it.
 alter table call add column host text;
+-- The tool that stood in for the one that was asked for.
+alter table call add column served_by text;
+
+-- An agent outside has not heard what became of the call: the same call made again is that call, and no new one.
+alter table call add column untold boolean not null default false;
+-- Tasks whose agent runs outside, and calls tools through the gateway.
+alter table task drop constraint task_kind_check, add constraint task_kind_check
+  check (kind in ('agent', 'undo', 'outside'));
 
 -- Token buckets: `tokens` is what was there at `at`; it refills by itself.
 create table rate_bucket (

@@ -9,6 +9,7 @@ from interlock.model import (
     NotFound,
     ServerHealth,
     ServerState,
+    ToolBusy,
     ToolDefinition,
     ToolLost,
     ToolRef,
@@ -20,7 +21,7 @@ from interlock.tools.delivery import Delivery
 from interlock.tools.expectation import Expectation
 
 _KINDS: dict[str, type[InterlockError]] = {
-    kind.code: kind for kind in (ToolUnavailable, ToolLost, ToolTimeout, NotFound, ConfigError, UserError)
+    kind.code: kind for kind in (ToolUnavailable, ToolBusy, ToolLost, ToolTimeout, NotFound, ConfigError, UserError)
 }
 
 
@@ -55,13 +56,16 @@ def health_from_json(data: dict[str, Any]) -> ServerHealth:
 
 
 def error_to_json(error: InterlockError) -> dict[str, Any]:
-    """Shape `{code, message, hint}`."""
-    return {"code": error.code, "message": error.message, "hint": error.next_step}
+    """Shape `{code, message, hint}`, with `retry_after_s` of a server that is busy."""
+    body = {"code": error.code, "message": error.message, "hint": error.next_step}
+    return {**body, "retry_after_s": error.retry_after_s} if isinstance(error, ToolBusy) else body
 
 
 def error_from_json(data: dict[str, Any]) -> InterlockError:
     """Read what `error_to_json` wrote; an error that no caller expects is a bug."""
     kind = _KINDS.get(data["code"], Bug)
+    if kind is ToolBusy:
+        return ToolBusy(data["message"], hint=data["hint"], retry_after_s=data["retry_after_s"])
     return kind(data["message"], hint=data["hint"])
 
 

@@ -1,0 +1,233 @@
+"""What a call costs in the database: one look at everything that it is judged by, and two commits, a statement each."""
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from interlock.model import Call, CallState, Fenced, Lease, ToolRef
+from interlock.store.allowances import FOREVER, Claim
+from interlock.store.calls import call_of
+from interlock.store.database import Row, Transaction
+
+# Rows that a claim may look at: those without a window, and those of this minute.
+_LOOK = """
+select c.*, t.epoch as task_epoch, t.tainted as task_tainted,
+  (select p.sha256 from tool_pin p where p.server = %(server)s and p.name = %(name)s) as pin,
+  (select jsonb_object_agg(u.plan_entry, u.n) from (
+     select o.plan_entry, count(*) as n from call o
+     where o.task_id = c.task_id and o.id <> c.id and o.plan_entry is not null
+       and o.state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt') group by o.plan_entry) u) as plan_use,
+  (select jsonb_agg(jsonb_build_array(a.resource, a.window_at = %(forever)s, a.used + a.reserved)) from allowance a
+     where a.scope = %(scope)s and a.window_at in (%(forever)s, %(minute)s)) as taken,
+  (select array_agg(a.scope) from allowance a where a.resource = 'service_calls' and a.scope like %(below)s
+     and a.used + a.reserved > 0) as services,
+  exists (select 1 from breaker b where b.key = %(breaker)s) as troubled
+from call c join task t on t.id = c.task_id
+where c.task_id = %(task)s and c.call_no = %(number)s
+"""
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """Everything besides its row that a call is judged by, as it is at one moment.
+
+    Attributes:
+        pin: the accepted definition of its tool, if there is one.
+        tainted: the task has read something untrusted.
+        plan_use: how often each plan entry was used by other calls of the task.
+        taken: of the task's allowances, used and reserved together, by resource; `minute` is those of this minute.
+        services: tool servers at which the task has changed something.
+        troubled: the tool's breaker has something to say.
+    """
+
+    pin: str | None = None
+    tainted: bool = False
+    plan_use: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, float] = field(default_factory=dict)
+    minute: dict[str, float] = field(default_factory=dict)
+    services: frozenset[str] = frozenset()
+    troubled: bool = False
+
+
+async def look(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef) -> tuple[Call, CallFacts] | None:
+    """A call's row in the ledger and all facts about it, in one statement; None when it is not in the ledger.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    scope = f"task:{lease.task_id}"
+    minute = tx.clock.now().replace(second=0, microsecond=0)
+    row = await tx.row(
+        _LOOK,
+        {
+            "server": ref.server,
+            "name": ref.name,
+            "forever": FOREVER,
+            "minute": minute,
+            "scope": scope,
+            "below": f"{scope}:%",
+            "breaker": f"tool:{ref}",
+            "task": lease.task_id,
+            "number": call_no,
+        },
+    )
+    if row is None:
+        return None
+    _refuse_other_epoch(row["task_epoch"], lease)
+    taken = row["taken"] or []
+    return call_of(tx, row), CallFacts(
+        pin=row["pin"],
+        tainted=row["task_tainted"],
+        plan_use=row["plan_use"] or {},
+        taken={resource: amount for resource, always, amount in taken if always},
+        minute={resource: amount for resource, always, amount in taken if not always},
+        services=frozenset(name.removeprefix(f"{scope}:") for name in row["services"] or ()),
+        troubled=row["troubled"],
+    )
+
+
+def _refuse_other_epoch(epoch: int | None, lease: Lease) -> None:
+    if epoch != lease.epoch:
+        raise Fenced(f"another worker has task {lease.task_id[:8]} now")
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """A record as it is stored: its id, tenant, event and body."""
+
+    id: str
+    tenant: str
+    event: str
+    body: bytes
+
+    @property
+    def head(self) -> Jsonb:
+        """All but the body."""
+        return Jsonb({"id": self.id, "tenant": self.tenant, "event": self.event})
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What the start of a call writes.
+
+    Attributes:
+        call: the row as judged.
+        approval_id: the approval that it uses up.
+        scopes: any of them halted stops it.
+        claims: what it reserves; `beyond` the caps if a person agreed to more.
+        record: the intent.
+    """
+
+    call: Call
+    approval_id: str | None
+    scopes: list[str]
+    claims: list[Claim]
+    beyond: bool
+    record: AuditRow
+    at: datetime.datetime
+
+
+async def start(tx: Transaction, lease: Lease, begin: Beginning) -> Row:
+    """Commit the start of a call, or say why not; shape `{verdict, …}`, with `ok` for started.
+
+    The other verdicts: `conflict` {state}, `halted` {scope, by, reason}, `approval` {state}, `over` {resource, cap}.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    call = begin.call
+    judged = {
+        "class": call.action_class,
+        "egress": call.egress,
+        "decision": call.decision,
+        "rules": list(call.rules),
+        "reasons": list(call.reasons),
+        "plan_entry": call.plan_entry,
+        "pin_sha256": call.pin_sha256,
+        "host": call.host,
+        "served_by": call.served_by,
+    }
+    row = await tx.row(
+        "select call_start(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) as verdict",
+        [
+            lease.task_id,
+            lease.epoch,
+            call.id,
+            begin.approval_id,
+            begin.scopes,
+            Jsonb([_claim(claim) for claim in begin.claims]),
+            begin.beyond,
+            Jsonb(judged),
+            tx.sealer.seal(call.before, f"call.before:{call.id}") if call.before else None,
+            begin.record.head,
+            begin.record.body,
+            begin.at,
+        ],
+    )
+    return _verdict(row, lease)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the end of a call writes.
+
+    Attributes:
+        call: the row with result and effect.
+        settled: what it had reserved and what it really used, for each claim.
+        taints: it brought something untrusted.
+        counter: name and labels of what is counted.
+        record: the outcome.
+    """
+
+    call: Call
+    settled: list[tuple[Claim, float]]
+    taints: bool
+    counter: tuple[str, dict[str, str]]
+    record: AuditRow
+    at: datetime.datetime
+
+
+async def finish(tx: Transaction, lease: Lease, end: Ending) -> None:
+    """Commit the outcome of a started call.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    call, (name, labels) = end.call, end.counter
+    row = await tx.row(
+        "select call_finish(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) as verdict",
+        [
+            lease.task_id,
+            lease.epoch,
+            call.id,
+            call.state,
+            tx.sealer.seal(call.result, f"call.result:{call.id}") if call.result else None,
+            tx.sealer.seal(call.effect, f"call.effect:{call.id}") if call.effect else None,
+            Jsonb([{**_claim(claim), "actual": actual} for claim, actual in end.settled]),
+            end.taints and call.state is CallState.DONE,
+            Jsonb({"name": name, "labels": labels}),
+            end.record.head,
+            end.record.body,
+            end.at,
+        ],
+    )
+    _verdict(row, lease)
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "scope": claim.scope,
+        "resource": claim.resource,
+        "window_at": claim.window_at.isoformat(),
+        "amount": claim.amount,
+        "cap": claim.cap,
+    }
+
+
+def _verdict(row: Row | None, lease: Lease) -> Row:
+    verdict: Row = row["verdict"] if row is not None else {"verdict": "conflict", "state": "gone"}
+    if verdict["verdict"] == "fenced":
+        _refuse_other_epoch(None, lease)
+    return verdict
