@@ -62,7 +62,7 @@ HOME = {
     "fastapi": "server",
     "genai_prices": "inference",
     "httpx": "client inference tools servers server",
-    "httpx2": "inference tools",
+    "httpx2": "inference tools testing",
     "httpcore": "servers",
     "hypothesis": "testing",
     "jinja2": "server",

@@ -1,24 +1,35 @@
 """The composition root: wires the rooms together and offers the control plane as one object."""
 
-from interlock.app.build import control_of, keep_version, this_host, worker_of
+from interlock.app.benchmarks.report import Effort, Order
+from interlock.app.benchmarks.running import run_benchmark
+from interlock.app.build import control_of, gateway_of, keep_version, this_host, worker_of
 from interlock.app.checking import check_project
 from interlock.app.classifying import classify_definition
 from interlock.app.control import Control
 from interlock.app.examine import ServerFinding, examine_database, examine_sandbox, examine_tools
 from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
+from interlock.app.gateway import Gateway, MadeCall, OfferedTool, OutsideAgent
 from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 from interlock.app.installing import InstallFinding, install_packages
+from interlock.app.tokens import Tokens
 from interlock.app.tool_host import host_tools
 
 __all__ = [
     "Control",
     "DatabaseFacts",
+    "Effort",
     "Fleet",
     "Foundation",
+    "Gateway",
     "InstallFinding",
+    "MadeCall",
+    "OfferedTool",
+    "OutsideAgent",
     "ServerFinding",
+    "Tokens",
+    "Order",
     "check_project",
     "classify_definition",
     "control_of",
@@ -28,11 +39,13 @@ __all__ = [
     "examine_tools",
     "facts_of",
     "foundation",
+    "gateway_of",
     "host_tools",
     "install_packages",
     "keep_house",
     "keep_version",
     "prepare",
+    "run_benchmark",
     "this_host",
     "verify_export",
     "wake_tools",

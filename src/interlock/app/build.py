@@ -8,13 +8,14 @@ from pathlib import Path
 
 from interlock.app.control import Control
 from interlock.app.fleet import Fleet
+from interlock.app.gateway import GATEWAY, Gateway, state_key_of
 from interlock.app.ground import Foundation, foundation
 from interlock.app.tool_host import hosted_tools, place_of
-from interlock.config import Project, Settings, new_id
+from interlock.config import Project, Settings, ensure_key, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
 from interlock.model import VERSION
-from interlock.orchestrator import DbosEngine, Host, Segments, Worker
+from interlock.orchestrator import DbosEngine, Host, OutsideRuns, Presence, Segments, Worker
 from interlock.store import Database, SessionLock, catalog_rows
 from interlock.tools import HostedTools, Snapshots
 
@@ -32,16 +33,33 @@ def this_host() -> Host:
 
 @asynccontextmanager
 async def control_of(settings: Settings, project: Project, env: Mapping[str, str]) -> AsyncIterator[Control]:
-    """The control plane for the HTTP server: database, tools as data, no model and no calls."""
+    """The control plane for the HTTP server: database, tools as data, calls of agents outside, and no model."""
     Policy(project.config.policy)  # a policy that can't be loaded stops the start
     refuse_unsafe_checks(project.config.tools)
     async with foundation(settings, project, env) as ground:
         tools = hosted_tools(settings, project, env)
         try:
             await keep_version(ground.database, project)
-            yield Control(ground.database, project, Fleet(ground.database, project, tools), VERSION)
+            gateway = gateway_of(ground, settings, project, tools)
+            try:
+                yield Control(ground.database, project, Fleet(ground.database, project, tools), VERSION, gateway)
+            finally:
+                await gateway.runs.leave()
         finally:
             await tools.stop()
+
+
+def gateway_of(ground: Foundation, settings: Settings, project: Project, tools: HostedTools) -> Gateway:
+    """The way in for agents outside, on a database that is open; whoever has it keeps its watch, and lets it leave."""
+    host = this_host()
+    executor_id = f"{GATEWAY}{host.name}-{host.pid}-{new_id()[-12:]}"
+    database = ground.database
+    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}")
+    gate = Gate(database, project, tools, Checkpoint(database, Snapshots(tools)), pulse)
+    lock = SessionLock(ground.conninfo, executor_id)
+    presence = Presence(database, lock, host, pulse, executor_id, project.sha256)
+    runs = OutsideRuns(database, project, gate, presence)
+    return Gateway(database, project, runs, state_key_of(ensure_key(settings)))
 
 
 async def keep_version(database: Database, project: Project) -> None:

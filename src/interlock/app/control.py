@@ -9,6 +9,8 @@ from typing import Any
 
 from interlock import audit, observability, orchestrator
 from interlock.app.fleet import Fleet
+from interlock.app.gateway import GATEWAY, Gateway
+from interlock.app.tokens import Tokens
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
 from interlock.config import Project, parse_duration_s
 from interlock.model import Conflict, InterlockError, Resolution, TaskRequest, TaskState, UserError
@@ -34,12 +36,18 @@ _FIELDS = frozenset({"agent", "text", "inputs", "priority", "dedupe_key", "delay
 
 @dataclass(frozen=True)
 class Control:
-    """The control plane of one project on one database."""
+    """The control plane of one project on one database; without a `gateway` no agent outside gets in."""
 
     database: Database
     project: Project
     fleet: Fleet
     version: str
+    gateway: Gateway | None = None
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of agents outside."""
+        return Tokens(self.database, self.project)
 
     # ---- tasks ---------------------------------------------------------------------------------
 
@@ -249,7 +257,7 @@ class Control:
         """Is it healthy, in one object; `warnings` says why not."""
         async with self.database.transaction() as tx:
             states = await task_rows.state_counts(tx)
-            workers = await executor_rows.listing(tx)
+            workers = [row for row in await executor_rows.listing(tx) if not row["executor_id"].startswith(GATEWAY)]
             halts = await catalog_rows.halts(tx)
             pending = await approval_rows.listing(tx, pending_only=True)
         warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]

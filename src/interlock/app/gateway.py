@@ -14,17 +14,20 @@ from interlock.guardrails import class_of, contract_of
 from interlock.model import (
     MODEL_NAME_LIMIT,
     ActionClass,
+    ActOutcome,
     Approval,
     ToolDefinition,
     ToolRef,
     Unauthorized,
     canonical_sha256,
 )
-from interlock.orchestrator import OutsideAnswer, OutsideRuns
+from interlock.orchestrator import OutsideRuns
 from interlock.store import AgentToken, Database, token_rows
 
+GATEWAY = "gateway-"  # how the names of servers begin that hold tasks of agents outside
 TOKEN_TRUST_S = 2.0  # how long a revoked token may still do
 CATALOGUE_TRUST_S = 5.0  # names only: what may be called is checked in each call
+MISSING_TRUST_S = 1.0  # a name that is not among them may be new
 MAX_KNOWN = 1000
 STATE_PURPOSE = b"interlock gateway request state 1"
 SHORTEST_STATE_S = 600.0
@@ -40,6 +43,27 @@ class OfferedTool:
     egress: bool
     idempotent: bool
     checked_output: bool  # results always fit the schema, or making the call again does no harm
+
+
+@dataclass(frozen=True)
+class OutsideAgent:
+    """Who calls, by its token; `id` is the part of the token that is no secret."""
+
+    token: AgentToken
+
+    @property
+    def id(self) -> str:
+        """Of the token."""
+        return self.token.id
+
+
+@dataclass(frozen=True)
+class MadeCall:
+    """A call and what became of it, as far as it goes."""
+
+    id: str
+    number: int
+    outcome: ActOutcome
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,7 @@ class Gateway:
     project: Project
     runs: OutsideRuns
     state_key: bytes = field(repr=False)
-    _known: OrderedDict[bytes, tuple[float, AgentToken]] = field(default_factory=OrderedDict, repr=False)
+    _known: OrderedDict[bytes, tuple[float, OutsideAgent]] = field(default_factory=OrderedDict, repr=False)
     _catalogues: dict[str, Catalogue] = field(default_factory=dict, repr=False)
     _reading: dict[str, asyncio.Lock] = field(default_factory=dict, repr=False)
 
@@ -73,7 +97,7 @@ class Gateway:
         """How long a client may wait for a person: as long as the longest question stays open."""
         return max([SHORTEST_STATE_S, *(agent.approval_ttl for agent in self.project.config.agents.values())])
 
-    async def who(self, text: str) -> AgentToken:
+    async def who(self, text: str) -> OutsideAgent:
         """Whose token this is; one that was found is believed for two seconds.
 
         Raises:
@@ -90,43 +114,47 @@ class Gateway:
         async with self.database.transaction() as tx:
             token = await token_rows.find(tx, text)
         if token is None:
-            raise Unauthorized("the token is not one of an agent outside, was revoked, or has expired", hint=_TOKEN_HINT)
-        self._known[digest] = (asked_s, token)
+            raise Unauthorized(
+                "the token is not one of an agent outside, was revoked, or has expired", hint=_TOKEN_HINT
+            )
+        agent = OutsideAgent(token)
+        self._known[digest] = (asked_s, agent)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
-        return token
+        return agent
 
-    async def tools(self, token: AgentToken) -> tuple[OfferedTool, ...]:
+    async def tools(self, agent: OutsideAgent) -> tuple[OfferedTool, ...]:
         """The tools of an agent, as they are now.
 
         Raises:
             Unauthorized: the agent is not configured any more.
             Unavailable: a required server is not ready.
         """
-        return (await self._read(token, 0.0)).tools
+        return (await self._read(agent.token, 0.0)).tools
 
-    async def tool(self, token: AgentToken, name: str) -> OfferedTool | None:
+    async def tool(self, agent: OutsideAgent, name: str) -> OfferedTool | None:
         """One of them by its public name, if there is one."""
-        known = await self._read(token, CATALOGUE_TRUST_S)
+        known = await self._read(agent.token, CATALOGUE_TRUST_S)
         if name not in known.by_name:
-            known = await self._read(token, 1.0)
+            known = await self._read(agent.token, MISSING_TRUST_S)
         return known.by_name.get(name)
 
-    def known_schema(self, token: AgentToken, name: str) -> dict[str, Any] | None:
+    def known_schema(self, agent: OutsideAgent, name: str) -> dict[str, Any] | None:
         """The input schema of a tool, if its agent's tools were read lately."""
-        catalogue = self._catalogues.get(token.agent)
+        catalogue = self._catalogues.get(agent.token.agent)
         found = catalogue.by_name.get(name) if catalogue else None
         return found.definition.input_schema if found else None
 
     async def call(
-        self, token: AgentToken, tool: OfferedTool, args: dict[str, Any], call_id: str | None = None
-    ) -> OutsideAnswer:
+        self, agent: OutsideAgent, tool: OfferedTool, args: dict[str, Any], call_id: str | None = None
+    ) -> MadeCall:
         """Make a call, or go on with one; see `OutsideRuns.call`."""
-        return await self.runs.call(token, tool.definition.ref, args, call_id)
+        answer = await self.runs.call(agent.token, tool.definition.ref, args, call_id)
+        return MadeCall(answer.call_id, answer.call_no, answer.outcome)
 
-    def told(self, token: AgentToken, answer: OutsideAnswer) -> None:
-        """The agent has heard this answer."""
-        self.runs.told(token, answer)
+    def told(self, agent: OutsideAgent, call_id: str) -> None:
+        """The agent has heard how a call ended."""
+        self.runs.told(agent.token, call_id)
 
     async def question(self, approval_id: str) -> Approval:
         """What a call waits for."""

@@ -10,11 +10,13 @@ from interlock.store import Database, database_facts
 
 
 async def keep_house(control: Control) -> None:
-    """Take over from dead workers, expire questions, keep the audit chain; until cancelled."""
+    """Take over from dead workers, expire questions, keep the audit chain, watch agents outside; until cancelled."""
     chores = [
         asyncio.create_task(orchestrator.housekeeping(control.database, this_host()), name="housekeeping"),
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
     ]
+    if control.gateway is not None:
+        chores.append(asyncio.create_task(control.gateway.runs.watch(), name="gateway"))
     try:
         await asyncio.gather(*chores)
     finally:

@@ -84,6 +84,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("config schema", "config:schema", "Print the JSON Schema of interlock.yaml"),
         _entry("config apply", "config:apply", "Check the configuration and store it as a version"),
         _entry("db migrate", "db:migrate", "Bring the database up to date"),
+        _entry("bench", "bench:bench", "Measure interlock on this machine, beside named peers"),
         _entry("version", "version:version", "Print the version"),
     ),
 }

@@ -221,6 +221,8 @@ def _reached(start: str, steps: Mapping[str, list[str]]) -> set[str]:
 def _server_faults(config: Config) -> Iterator[Fault]:
     for name, server in config.tools.items():
         loc: Loc = ("tools", name)
+        if name == "interlock":
+            yield loc, "the name 'interlock' is kept for tools of its own; expected another one"
         yield from _twin_faults(name, server, config, loc)
         yield from _kind_faults(server, loc)
         yield from _reference_faults(server, loc)

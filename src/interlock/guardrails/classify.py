@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from interlock.guardrails.case import Case
 from interlock.guardrails.classes import Opinion, opinion
-from interlock.model import ActionClass, ToolDefinition
+from interlock.model import ActionClass, ToolContract, ToolDefinition
 
 _KEPT = 4096
 
@@ -51,18 +51,13 @@ def _opinion(pinned: _Pinned, trusted_hints: bool) -> Opinion:
 
 def class_of(
     definition: ToolDefinition, contract: ToolContract, *, trusted_hints: bool
-) -> tuple[ActionClass, str]:
-    """The class of a tool, whatever its arguments, and why."""
+) -> tuple[ActionClass, tuple[str, ...]]:
+    """The class of a tool, whatever its arguments, and the reasons."""
     declared = contract.action_class
     if declared is not None:
-        return declared, f"{declared}: declared for {definition.ref}"
-    hints = definition.annotations
-    if trusted_hints:
-        if hints.get("readOnlyHint") is True:
-            return ActionClass.READ, "read: says its server, which the operator trusts"
-        if hints.get("destructiveHint") is False:
-            return ActionClass.WRITE, "write: says its server, which the operator trusts"
-    return ActionClass.DESTRUCTIVE, f"destructive: nobody declared what {definition.ref} does"
+        return declared, (f"{declared}: declared for {definition.ref}",)
+    told = proposed(definition, trusted_hints=trusted_hints)
+    return told.action_class, told.reasons
 
 
 def _egress(case: Case) -> tuple[bool, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from interlock.config import AgentConfig, Project, fault_point
-from interlock.guardrails import approvals, ledger, limits, plan, validate
+from interlock.guardrails import approvals, catalogue, ledger, limits, plan, validate
 from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.contracts import refuse_unsafe_checks
@@ -17,7 +17,7 @@ from interlock.guardrails.declined import declined_before
 from interlock.guardrails.degraded import Outage, degraded
 from interlock.guardrails.execute import Executor, run_key
 from interlock.guardrails.fallbacks import refuse_unknown_fallbacks
-from interlock.guardrails.judging import Judge, nothing_known
+from interlock.guardrails.judging import Judge, nobody, nothing_known
 from interlock.guardrails.ledger import Start
 from interlock.guardrails.policy import Policy
 from interlock.guardrails.pulse import Pulse
@@ -39,7 +39,6 @@ from interlock.model import (
     InterlockError,
     Lease,
     Observation,
-    ToolContract,
     ToolDefinition,
     ToolRef,
     ToolRefused,
@@ -92,6 +91,8 @@ class Gate:
             return InDoubt(call.id, f"whether {call.tool} took effect is unknown")
         if call.state in (CallState.DONE, CallState.FAILED) or call.result is not None:
             return Done(ledger.observation_of(call, trusted=self._trusted(call)))
+        if call.tool == str(catalogue.SEARCH):
+            return await self._search(subject, call)
         if call.state is CallState.STARTED:
             return await self._go_on(subject, call, facts)
         try:
@@ -103,6 +104,25 @@ class Gate:
         if call.state in (CallState.DENIED, CallState.EXPIRED):
             return await self._tell_verdict(self._judge.judge(case))
         return await self._proceed(case)
+
+    async def _search(self, subject: Subject, call: Call) -> ActOutcome:
+        """An agent with many tools looks for one; only among those that it may see."""
+        case = nobody(subject, call, catalogue.SEARCH)
+        try:
+            found = catalogue.answer_search(await self.tools_for(subject), call.args)
+        except (UserError, ToolRefused) as error:
+            return Denied(await self._deny(case, error.message))
+        found_here = replace(case.contract, output="trusted")  # what any agent is told of its tools anyway
+        case = replace(
+            case,
+            contract=found_here,
+            action_class=ActionClass.READ,
+            egress=False,
+            decision=Decision.ALLOW,
+            rules=("search",),
+        )
+        async with self._database.transaction(subject.lease) as tx:
+            return Done(await ledger.close_unmade(tx, case, found, "call.searched"))
 
     async def _go_on(self, subject: Subject, call: Call, facts: CallFacts) -> ActOutcome:
         """A call that was started, and whose outcome nobody wrote down."""
@@ -226,7 +246,7 @@ class Gate:
         """A tool that does not exist: not done, whatever it is."""
         named = _ref_of(call.tool)
         ref = ToolRef(named.server or "unknown", named.name or "unknown")
-        case = Case(subject, call, ref, ToolDefinition(ref, None, "", {}), ToolContract(), reasons=(error.message,))
+        case = replace(nobody(subject, call, ref), reasons=(error.message,))
         return Denied(await self._deny(case, error.message))
 
     def _trusted(self, call: Call) -> bool:

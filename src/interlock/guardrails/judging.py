@@ -152,6 +152,11 @@ def _with(call: Call, found: Alternative) -> Call:
     return replace(call, args=found.args, args_sha256=canonical_sha256(found.args))
 
 
+def nobody(subject: Subject, call: Call, ref: ToolRef) -> Case:
+    """A case of a tool that no server offers."""
+    return Case(subject, call, ref, ToolDefinition(ref, None, "", {}), ToolContract())
+
+
 def nothing_known(subject: Subject, call: Call, ref: ToolRef, contract: ToolContract, error: InterlockError) -> Case:
     """A case of a tool that can't be looked up; what the operator declares of it still holds."""
     case = Case(subject, call, ref, ToolDefinition(ref, None, "", {}), contract, reasons=(error.message,))

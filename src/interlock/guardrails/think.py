@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from interlock.audit import record
-from interlock.guardrails import limits
+from interlock.guardrails import catalogue, limits
 from interlock.guardrails.case import Subject
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.undo import UndoSteps
@@ -46,11 +46,13 @@ class Thinker:
         name = subject.agent.model or self.default_model
         if name is None:
             raise UnknownModel(f"agent '{subject.name}' has no model, and models.default is not set")
+        tools = await self.gate.tools_for(subject)
+        folded = catalogue.is_large(tools) and not name.startswith("playbook:")
         request = ModelRequest(
             model=name,
             instructions="\n\n".join(part for part in (subject.agent.instructions, context) if part),
             turns=turns,
-            tools=await self.gate.tools_for(subject),
+            tools=catalogue.pair(tools) if folded else tools,
         )
         claim = await self._reserve(subject, request)
         try:
@@ -59,7 +61,7 @@ class Thinker:
             await self._settle_failed(subject, claim, error)
             raise
         await self._settle(subject, claim, answer)
-        return answer
+        return catalogue.unfold(answer, tools) if folded else answer
 
     async def _reserve(self, subject: Subject, request: ModelRequest) -> Claim:
         claim = limits.money_claim(subject, self.models.quote(request))

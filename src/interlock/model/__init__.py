@@ -116,6 +116,7 @@ from interlock.model.task import (
     TaskState,
 )
 from interlock.model.tool import (
+    MODEL_NAME_LIMIT,
     ActionClass,
     Attachment,
     ServerHealth,
@@ -130,6 +131,7 @@ from interlock.model.version import VERSION
 __all__ = [
     "FINAL_STATES",
     "GENESIS",
+    "MODEL_NAME_LIMIT",
     "RECORD_VERSION",
     "TRANSITIONS",
     "VERSION",

@@ -1,5 +1,6 @@
 """Tools as data: their names, definitions, classes, contracts and results."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -48,11 +49,15 @@ class ToolRef:
 
     @property
     def model_name(self) -> str:
-        """The name a model sees: `server__name`, at most 64 characters (a longer one ends in a hash)."""
+        """The name a model sees: `server__name`, of letters, digits, `_` and `-`, at most 64 characters.
+
+        One that does not fit is made to, and ends in a hash of the whole, so that no two tools ever share a name.
+        """
         plain = f"{self.server}__{self.name}"
-        if len(plain) <= MODEL_NAME_LIMIT:
+        fitting = re.sub(r"[^A-Za-z0-9_-]", "_", plain)
+        if fitting == plain and len(plain) <= MODEL_NAME_LIMIT:
             return plain
-        return f"{plain[: MODEL_NAME_LIMIT - 9]}_{canonical_sha256(plain)[:8]}"
+        return f"{fitting[: MODEL_NAME_LIMIT - 9]}_{canonical_sha256(plain)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ class ToolResult:
         truncated: something is left out of `text` or `structured`.
         overflow: the text before it was cut, for an artifact; bounded.
         attachments: what is only named in `text`, for artifacts; bounded.
+        artifacts: what was kept of both; shape of each `{sha256, mime, size_bytes, name}`.
     """
 
     ok: bool
@@ -143,15 +149,18 @@ class ToolResult:
     truncated: bool = False
     overflow: bytes | None = field(default=None, repr=False)
     attachments: tuple[Attachment, ...] = ()
+    artifacts: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Shape `{ok, text, structured, truncated}`; what is meant for artifacts is not in it."""
-        return {"ok": self.ok, "text": self.text, "structured": self.structured, "truncated": self.truncated}
+        """Shape `{ok, text, structured, truncated}`, and `artifacts` if there are any; never their bytes."""
+        body = {"ok": self.ok, "text": self.text, "structured": self.structured, "truncated": self.truncated}
+        return {**body, "artifacts": list(self.artifacts)} if self.artifacts else body
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(data["ok"], data["text"], data.get("structured"), data.get("truncated", False))
+        kept = tuple(data.get("artifacts", ()))
+        return cls(data["ok"], data["text"], data.get("structured"), data.get("truncated", False), artifacts=kept)
 
 
 class ServerState(StrEnum):
@@ -167,7 +176,13 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True)
 class ServerHealth:
-    """One tool server's health as data; `sandbox` says by what its process is confined, and why not better."""
+    """One tool server's health as data.
+
+    Attributes:
+        sandbox: by what its process is confined, and why not better.
+        since: when it got into this state, as RFC 3339; empty if it never left it.
+        listing_sha256: of what it offers; another one when anything in that is different.
+    """
 
     server: str
     state: ServerState
@@ -177,3 +192,5 @@ class ServerHealth:
     pid: int | None = None
     stderr_tail: tuple[str, ...] = ()
     sandbox: str = ""
+    since: str = ""
+    listing_sha256: str = ""

@@ -3,7 +3,8 @@
 from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_call, set_halt
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle
-from interlock.orchestrator.outside import OutsideRuns
+from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
+from interlock.orchestrator.presence import Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
 from interlock.orchestrator.segment import Segments
 from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submit_again, submit_undo
@@ -13,8 +14,10 @@ __all__ = [
     "DbosEngine",
     "Engine",
     "Host",
+    "OutsideAnswer",
     "OutsideRuns",
     "Patience",
+    "Presence",
     "Segments",
     "Submitted",
     "Worker",

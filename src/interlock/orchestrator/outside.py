@@ -26,10 +26,9 @@ from interlock.model import (
     Conflict,
     Exhausted,
     Fenced,
-    Held,
     InDoubt,
-    Stopped,
     StopCause,
+    Stopped,
     ToolDefinition,
     ToolRef,
     Unauthorized,
@@ -170,14 +169,13 @@ class OutsideRuns:
                     raise
         raise Conflict("the task of this token moved to another server", hint="try again")
 
-    def told(self, token: AgentToken, answer: OutsideAnswer) -> None:
-        """The agent has heard this answer, so that the same call made again is a new one."""
-        if isinstance(answer.outcome, Held | InDoubt) or len(self._told) >= MAX_TOLD:
-            return
-        self._told.add(answer.call_id)
+    def told(self, token: AgentToken, call_id: str) -> None:
+        """The agent has heard how this call ended, so that the same call made again is a new one."""
+        if len(self._told) < MAX_TOLD:
+            self._told.add(call_id)
         session = self._sessions.get(_key(token))
         for key, one in list(session.asked.items()) if session else ():
-            if one.call_id == answer.call_id and session is not None:
+            if one.call_id == call_id and session is not None:
                 del session.asked[key]
 
     async def question(self, approval_id: str) -> Approval:

@@ -93,9 +93,7 @@ class OutsideTasks:
         """Find out about calls that were under way when their server died; the first that stays in doubt, if any."""
         doubtful = None
         for call in opened.started:
-            outcome = await self.gate.act(
-                opened.subject, CallRequest(call.call_no, call.tool, call.args, call.reason)
-            )
+            outcome = await self.gate.act(opened.subject, CallRequest(call.call_no, call.tool, call.args, call.reason))
             if isinstance(outcome, InDoubt) and doubtful is None:
                 doubtful = outcome
         return doubtful

@@ -51,9 +51,7 @@ class Presence:
             await self.lock.take()
             at_s = time.monotonic()
             async with self.database.transaction() as tx:
-                await executor_rows.register(
-                    tx, self.executor_id, self.host.place, self.host.pid, self.config_sha256
-                )
+                await executor_rows.register(tx, self.executor_id, self.host.place, self.host.pid, self.config_sha256)
                 await record(tx, AuditEntry("gateway.joined", self._actor, {"executor": self.executor_id}))
             self.pulse.beat(at_s)
             self._next_beat_s = at_s + BEAT_EVERY_S

@@ -9,8 +9,11 @@ from fastapi.responses import JSONResponse, Response
 
 from interlock.app import Control
 from interlock.model import DatabaseUnavailable, Unavailable, UserError
-from interlock.server import decision_routes, operation_routes, task_routes
+from interlock.server import decision_routes, operation_routes, task_routes, token_routes
 from interlock.server.access import Plane, known_query, principal_of
+from interlock.server.gateway import endpoint
+from interlock.server.gateway.endpoint import Endpoint, agent_of
+from interlock.server.gateway.protocol import Patience
 from interlock.server.guarding import Guard
 from interlock.server.problems import MEDIA_TYPE, PROBLEM_SCHEMA, add_problem_answers
 from interlock.server.route import Route
@@ -42,7 +45,12 @@ OPEN_PATHS = frozenset(route.path for route in OPEN_ROUTES)
 
 
 def create_app(
-    control: Control, *, token: str, stop: asyncio.Event | None = None, heartbeat_s: float = HEARTBEAT_S
+    control: Control,
+    *,
+    token: str,
+    stop: asyncio.Event | None = None,
+    heartbeat_s: float = HEARTBEAT_S,
+    patience: Patience | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -51,6 +59,7 @@ def create_app(
         token: what every request but the health checks must carry; who has it is `person:admin`.
         stop: set by `POST /api/v1/shutdown`; whoever serves the app stops when it is set.
         heartbeat_s: how often a silent event stream shows that it lives.
+        patience: how long calls from outside are held while a person decides.
 
     Raises:
         UserError: the token is too short to be one.
@@ -66,10 +75,13 @@ def create_app(
     app.state.stop = stop or asyncio.Event()
     app.state.streams = 0
     app.state.heartbeat_s = heartbeat_s
+    app.state.mcp = Endpoint(control.gateway, control.version, patience)
     for route in OPEN_ROUTES:
         _add(app, route, ())
-    for route in (*task_routes.ROUTES, *decision_routes.ROUTES, *operation_routes.ROUTES):
+    for route in (*task_routes.ROUTES, *decision_routes.ROUTES, *operation_routes.ROUTES, *token_routes.ROUTES):
         _add(app, route, (Depends(principal_of), Depends(known_query)))
+    for route in endpoint.ROUTES:
+        _add(app, route, (Depends(agent_of), Depends(known_query)))
     add_problem_answers(app)
     app.add_middleware(Guard)
     return app

@@ -51,7 +51,7 @@ async def read_json(request: Request) -> Any:
         Refusal: it is too large, too slow, no JSON or no UTF-8.
         UserError: it is JSON that can't be stored; the message names the place.
     """
-    raw = await _read(request)
+    raw = await read_bytes(request, MAX_BODY_BYTES)
     if not raw:
         return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -68,22 +68,27 @@ async def read_json(request: Request) -> Any:
         raise UserError(f"body: nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:  # a whole number of thousands of digits
         raise UserError("body: it holds a number that is far too long") from error
-    _check(data)
+    check_storable(data)
     return data
 
 
-async def _read(request: Request) -> bytes:
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """The request's body, of at most `limit` bytes.
+
+    Raises:
+        Refusal: it is too large or too slow.
+    """
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:20]) > MAX_BODY_BYTES:
-        raise _too_large()
+    if not length.isdecimal() or int(length[:20]) > limit:
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise _too_large()
+                if size > limit:
+                    raise _too_large(limit)
                 chunks.append(chunk)
     except TimeoutError:
         raise Refusal(408, f"the body was not complete after {BODY_TIMEOUT_S:g} s", "send it again") from None
@@ -92,10 +97,8 @@ async def _read(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _too_large() -> Refusal:
-    return Refusal(
-        413, f"the body is larger than {MAX_BODY_BYTES} bytes", "put large data into a file of the workspace"
-    )
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {limit} bytes", "put large data into a file of the workspace")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,8 +114,12 @@ def _no_constant(name: str) -> Any:
     raise UserError(f"body: {name} is no JSON; expected a finite number or null")
 
 
-def _check(data: Any) -> None:
-    """Walk over a document without recursion; the first value that can't be stored is an error with its place."""
+def check_storable(data: Any) -> None:
+    """Walk over a document without recursion; the first value that can't be stored is an error with its place.
+
+    Raises:
+        UserError: there is one.
+    """
     pending: list[tuple[tuple[str, ...], Any]] = [((), data)]
     while pending:
         path, value = pending.pop()

@@ -93,3 +93,13 @@ class ResumeBody(Body):
     hint: ClassVar[str] = "interlock resume"
 
     scope: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TokenBody(Body):
+    """A token for an agent outside; `expires` is a duration such as `30d`, and without it it never ends."""
+
+    hint: ClassVar[str] = "interlock tokens create --agent AGENT --expires 30d"
+
+    agent: Annotated[str, Field(min_length=1, max_length=200)]
+    expires: Duration = None
+    task: Annotated[str, Field(min_length=1, max_length=100)] | None = None

@@ -36,7 +36,7 @@ async def serve(app: FastAPI, *, port: int, started: Callable[[str], None]) -> N
     url = f"http://{HOST}:{listener.getsockname()[1]}"
     stop: asyncio.Event = app.state.stop
     server = _Server(_config(app), lambda: started(url))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
+    running = asyncio.create_task(_serve(app, server, listener))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,6 +48,11 @@ async def serve(app: FastAPI, *, port: int, started: Callable[[str], None]) -> N
             await running
         finally:
             listener.close()
+
+
+async def _serve(app: FastAPI, server: uvicorn.Server, listener: socket.socket) -> None:
+    async with app.state.mcp.running():
+        await server.serve(sockets=[listener])
 
 
 def listen(port: int) -> socket.socket:

@@ -104,7 +104,7 @@ async def propose_outside(tx: Transaction, lease: Lease, call_id: str, request: 
 
 
 async def untold(tx: Transaction, lease: Lease, limit: int) -> list[Row]:
-    """Calls of a run whose outcome its agent outside has not heard, oldest first; shape `{id, call_no, tool, args_sha256}`."""
+    """What the agent of a run has not heard of, oldest first; shape `{id, call_no, tool, args_sha256}`."""
     rows = await tx.rows(
         "select id, call_no, tool, args_sha256 from call where task_id = %s and run_no = %s and untold"
         " order by call_no desc limit %s",

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from interlock.model import ToolDefinition, ToolRef, ToolUnavailable, UserError
+from interlock.model import ToolDefinition, ToolRef, ToolUnavailable, UserError, canonical_sha256
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -27,6 +28,11 @@ class Catalogue:
     definitions: tuple[ToolDefinition, ...]
     pins: dict[str, str]
     ttl_s: float = 0.0
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash over all of it."""
+        return canonical_sha256(self.pins)
 
     def find(self, name: str) -> ToolDefinition | None:
         """The tool of that name."""

@@ -82,7 +82,9 @@ class Supervisor:
         self._connection: Connection | None = None
         self._peer: Peer | None = None
         self._tail_before: tuple[str, ...] = ()
+        self._since = ""
         self._tools = 0
+        self._listing_sha256 = ""
         self._restarts = 0
         self._failures = 0
         self._hopeless = False
@@ -160,6 +162,8 @@ class Supervisor:
             pid=peer.pid if peer is not None else None,
             stderr_tail=((peer.words() if peer is not None else ()) or self._tail_before)[-_HEALTH_LINES:],
             sandbox=peer.sandbox if peer is not None else "",
+            since=self._since,
+            listing_sha256=self._listing_sha256,
         )
 
     async def restart(self) -> None:
@@ -300,7 +304,8 @@ class Supervisor:
 
     def _listed(self) -> None:
         if self._connection is not None:
-            self._tools = len(self._connection.catalogue.definitions)
+            catalogue = self._connection.catalogue
+            self._tools, self._listing_sha256 = len(catalogue.definitions), catalogue.sha256
 
     def _leaving(self, reason: str) -> None:
         self._move(ServerState.DEGRADED, f"tool server '{self._server}' is being started anew: {reason}")
@@ -322,6 +327,8 @@ class Supervisor:
             return
 
     def _move(self, state: ServerState, reason: str) -> None:
+        if state is not self._state:
+            self._since = self._clock.now().isoformat(timespec="seconds")
         self._state, self._reason = state, reason
         self._announce()
 

@@ -12,7 +12,7 @@ from interlock.cli.commands import GROUPS, Entry, build, entries, group_page, ov
 
 ALL = list(entries())
 PROMISED = (
-    "demo init up down status doctor worker submit approve deny undo halt resume version",
+    "demo init up down status doctor worker submit approve deny undo halt resume bench version",
     "config check|schema|apply",
     "tasks list|show|watch|cancel|retry|resolve",
     "approvals list|show",

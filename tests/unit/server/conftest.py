@@ -31,13 +31,28 @@ class FakeFleet:
         return {"accepted": [name], "by": by}
 
 
+class FakeTokens:
+    """One token."""
+
+    async def create(self, body: dict[str, Any], by: str) -> dict[str, Any]:
+        return {**body, "id": "0123456789", "created_by": by, "token": "shown once"}
+
+    async def listing(self) -> list[dict[str, Any]]:
+        return [{"id": "0123456789"}]
+
+    async def revoke(self, name: str, by: str) -> dict[str, Any]:
+        return {"id": name, "state": "revoked", "by": by}
+
+
 class FakeControl:
     """Answers as the control plane does, remembers what it was asked, and fails when told to."""
 
     version = "9.9"
+    gateway = None
 
     def __init__(self) -> None:
         self.fleet = FakeFleet()
+        self.tokens = FakeTokens()
         self.kept: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, Any]] = []
         self.failure: Exception | None = None

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from interlock.app import Control, Fleet
+from interlock.app import Control, Fleet, Tokens
 from interlock.model import UserError
 from interlock.server import OPEN_PATHS, create_app
 
@@ -159,7 +159,7 @@ async def test_zero_characters_in_the_url_are_refused(http: httpx.AsyncClient) -
 
 def test_the_fake_is_shaped_like_the_real_one(control: Any) -> None:
     """What the tests stand on must not drift from what the routes are given."""
-    for fake, real in ((control, Control), (control.fleet, Fleet)):
+    for fake, real in ((control, Control), (control.fleet, Fleet), (control.tokens, Tokens)):
         for name, method in inspect.getmembers(type(fake), inspect.isfunction):
             if not name.startswith("_"):
                 assert inspect.signature(method) == inspect.signature(getattr(real, name)), name
@@ -173,7 +173,8 @@ async def test_openapi_describes_every_route_and_takes_no_command(app: FastAPI, 
     for found in described["paths"].values():
         for operation in found.values():
             secured = operation.get("security")
-            assert secured == [{"token": []}] or operation["operationId"] in ("get_healthz", "get_readyz")
+            expected = [{"agent": []}] if operation["operationId"] == "post_mcp" else [{"token": []}]
+            assert secured == expected or operation["operationId"] in ("get_healthz", "get_readyz")
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             fields |= set(body.get("properties", {}))
     assert {"text", "agent", "binding_sha256"} <= fields

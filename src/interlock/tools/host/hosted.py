@@ -169,7 +169,7 @@ class HostedTools:
         }
         # The tool host keeps the time of the call; this is for a tool host that hangs.
         try:
-            return ToolResult.from_json(await self._exchange(link, message, how.timeout_s + _START_S))
+            return wording.result_from_json(await self._exchange(link, message, how.timeout_s + _START_S))
         except ConnectionAbortedError:
             what = "does not answer"
         except ConnectionError:
@@ -188,7 +188,7 @@ class HostedTools:
             ToolLost, ToolTimeout: whether it acted is unknown.
         """
         reply = await self._ask({"op": "recall", "key": key, "patience_s": patience_s}, patience_s + _ASK_S)
-        return ToolResult.from_json(reply["result"]) if reply["known"] else None
+        return wording.result_from_json(reply["result"]) if reply["known"] else None
 
     async def _ask(self, message: Json, patience_s: float) -> Json:
         """Send a request that may be repeated, and wait for the reply; also from the next life of a tool host that dies.

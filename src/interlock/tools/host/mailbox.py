@@ -80,7 +80,7 @@ class Mailbox:
         if work.cancelled() or work.exception() is not None:
             letter.size = 200
         else:
-            letter.size = len(json.dumps(work.result().to_json(), ensure_ascii=False))
+            letter.size = _size_of(work.result())
         if self._letters.get(key) is not letter:
             return
         self._letters.move_to_end(key)
@@ -98,3 +98,8 @@ class Mailbox:
         letter = self._letters.pop(key, None)
         if letter is not None:
             self._bytes -= letter.size
+
+
+def _size_of(result: ToolResult) -> int:
+    beside = len(result.overflow or b"") + sum(len(found.body) for found in result.attachments)
+    return len(json.dumps(result.to_json(), ensure_ascii=False)) + beside

@@ -161,7 +161,7 @@ class ToolHost:
     async def _do(self, client: _Client, number: int, op: str, message: Json) -> Json:
         match op:
             case "call":
-                return (await self._call(client, number, message)).to_json()
+                return wording.result_to_json(await self._call(client, number, message))
             case "recall":
                 return await self._recall(str(message["key"]), float(message["patience_s"]))
             case "definitions":
@@ -226,7 +226,7 @@ class ToolHost:
             raise ToolTimeout("the call is still under way; whether it acts is not known yet")
         if letter.work.cancelled():
             raise ToolLost("the call was cut off; whether it acted is unknown")
-        return {"known": True, "result": letter.work.result().to_json()}
+        return {"known": True, "result": wording.result_to_json(letter.work.result())}
 
 
 def _local(how: Delivery) -> Delivery:

@@ -1,8 +1,11 @@
 """Our nouns as JSON between a worker and the tool host: definitions, health, results, errors."""
 
+import base64
+from dataclasses import replace
 from typing import Any
 
 from interlock.model import (
+    Attachment,
     Bug,
     ConfigError,
     InterlockError,
@@ -13,6 +16,7 @@ from interlock.model import (
     ToolDefinition,
     ToolLost,
     ToolRef,
+    ToolResult,
     ToolTimeout,
     ToolUnavailable,
     UserError,
@@ -20,6 +24,7 @@ from interlock.model import (
 from interlock.tools.delivery import Delivery
 from interlock.tools.expectation import Expectation
 
+KEPT_BYTES = 16 * 1024 * 1024  # of one result, besides what a model reads
 _KINDS: dict[str, type[InterlockError]] = {
     kind.code: kind for kind in (ToolUnavailable, ToolBusy, ToolLost, ToolTimeout, NotFound, ConfigError, UserError)
 }
@@ -88,4 +93,29 @@ def delivery_from_json(data: dict[str, Any]) -> Delivery:
     expect = Expectation(data["pin_sha256"], data["state_sha256"], not_after_s=data["not_after_s"])
     return Delivery(
         data["timeout_s"], data["idempotency_key"], data["trace"], expect, run=data["run"], repeat=data["repeat"]
+    )
+
+
+def result_to_json(result: ToolResult) -> dict[str, Any]:
+    """Shape of `ToolResult.to_json`, with `overflow` and `attachments` in base64 as far as there is room for them."""
+    body = result.to_json()
+    overflow = (result.overflow or b"")[:KEPT_BYTES]
+    left = KEPT_BYTES - len(overflow)
+    if overflow:
+        body["overflow"] = base64.b64encode(overflow).decode()
+    attachments = []
+    for found in result.attachments:
+        if len(found.body) <= left:
+            left -= len(found.body)
+            attachments.append({"mime": found.mime, "body": base64.b64encode(found.body).decode()})
+    return {**body, "attachments": attachments} if attachments else body
+
+
+def result_from_json(data: dict[str, Any]) -> ToolResult:
+    """Read what `result_to_json` wrote."""
+    overflow, attachments = data.get("overflow"), data.get("attachments", ())
+    return replace(
+        ToolResult.from_json(data),
+        overflow=None if overflow is None else base64.b64decode(overflow),
+        attachments=tuple(Attachment(found["mime"], base64.b64decode(found["body"])) for found in attachments),
     )

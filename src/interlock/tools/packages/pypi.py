@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BUILT_WITH = f"python {sys.version_info.major}.{sys.version_info.minor}"
 _PIP_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONFIG_FILE")
 _NOT_DELIVERED = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json"})
+_ELF = b"\x7fELF"
 _SOURCE_ONLY = re.compile(
     r"No matching distribution|no wheels|has no usable wheels|Could not find a version", re.IGNORECASE
 )
@@ -58,6 +59,7 @@ def build(spec: PackageSpec, version: str | None, parts: Mapping[str, str], shop
     main = found.get(spec.base_name)
     if main is None:
         raise InstallFailed(f"the installation of {spec.requirement} holds no such package")
+    _make_runnable(found.values())
     return Built(
         tree=tree,
         version=main.version,
@@ -127,6 +129,22 @@ def _explained(error: InstallFailed, spec: PackageSpec) -> InstallFailed:
         "runs its code, which is not done unless `overrides` has '--allow-build'"
     )
     return InstallFailed(f"{why}\n{error.message}", hint="check the name and the version in the configuration")
+
+
+def _make_runnable(installed: Iterable["Distribution"]) -> None:
+    """Let compiled programs among the files of packages be run: some wheels lack that permission.
+
+    Such packages give it to themselves at their first start, which is too late: then their files are read-only.
+    """
+    for dist in installed:
+        for file in dist.files or ():
+            path = Path(str(dist.locate_file(file)))
+            if file.suffix or ".." in file.parts or path.is_symlink() or not path.is_file():
+                continue
+            with path.open("rb") as content:
+                is_program = content.read(len(_ELF)) == _ELF
+            if is_program:
+                path.chmod(path.stat().st_mode | 0o111)
 
 
 def _site(tree: Path) -> Path:

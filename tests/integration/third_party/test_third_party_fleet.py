@@ -1,0 +1,268 @@
+"""More than twenty servers that were not made for us, from both registries, together under one supervisor, offline."""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.third_party import backends, processes
+from tests.integration.third_party.fleet import FLEET, Member, filled
+
+from interlock.config import Secrets, SystemClock
+from interlock.model import InstallFailed, ServerHealth, ServerState, ToolDefinition, ToolRef, ToolResult
+from interlock.tools import Delivery, Expectation, Packages, Surroundings, Toolbox, compare
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+AT_ONCE = 6
+CALL_S = 60.0
+MEMORY_MB = 2048.0
+CALLS = (
+    *("alchemy", "calculator", "chrome-devtools", "commands", "cyanheads-git", "everything", "excel", "fetch"),
+    *("filesystem", "git", "memory", "motherduck", "playwright", "postgres", "prometheus", "redis", "sqlite"),
+    *("thinking", "time", "word"),
+)
+
+
+@dataclass
+class Row:
+    """What was seen of one server."""
+
+    health: ServerHealth
+    definitions: tuple[ToolDefinition, ...]
+    start_s: float
+    protocol: str
+    pss_mb: float = 0.0
+    call_ms: float = 0.0
+    answer: ToolResult | None = None
+    outside: set[str] = field(default_factory=set)
+
+
+@pytest.fixture(scope="module")
+def packages() -> Iterator[Packages]:
+    """All packages of the fleet, installed into a folder that the next run finds again."""
+    if absent := backends.missing():
+        pytest.skip(f"missing: apt-get install --no-install-recommends {' '.join(absent)}")
+    cache = Path(os.environ.get("INTERLOCK_TEST_CACHE") or Path.home() / ".cache" / "interlock-tests")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="downloads-") as downloads:
+        started = time.monotonic()
+        ready = _installed(cache, Path(downloads))
+        print(f"\n{len(FLEET)} packages ready in {time.monotonic() - started:.1f} s below {cache}")
+        yield ready
+
+
+def _installed(cache: Path, downloads: Path) -> Packages:
+    shared = {"UV_CACHE_DIR": str(downloads / "uv"), "NPM_CONFIG_CACHE": str(downloads / "npm")}
+    shared |= {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
+    plain = {**os.environ, **shared}
+    # Settings of pip keep an installation from using uv, unless uv has one about indexes, too; this one is its default.
+    quick = {name: value for name, value in plain.items() if not name.startswith("PIP_")}
+    ways = [Packages(cache, {**quick, "UV_INDEX_STRATEGY": "first-index"}, SystemClock())]
+    ways += [Packages(cache, plain, SystemClock())]
+
+    def install(member: Member) -> None:
+        try:
+            ways[0].install(member.spec())
+        except InstallFailed:
+            if member.registry != "pypi":
+                raise
+            ways[1].install(member.spec())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(install, FLEET))
+    return ways[0]
+
+
+@contextmanager
+def _programs(folder: Path, mark: str) -> Iterator[dict[str, str]]:
+    """The facts of all backends that are files or programs."""
+    with ExitStack() as stack:
+        facts = backends.files(folder, mark)
+        facts |= stack.enter_context(backends.page(folder / "site"))
+        facts |= stack.enter_context(backends.redis(folder / "redis", mark))
+        facts |= stack.enter_context(backends.prometheus(folder / "prometheus", mark))
+        yield facts
+
+
+class Trial:
+    """The fleet in one toolbox."""
+
+    def __init__(self, folder: Path, packages: Packages, facts: dict[str, str]) -> None:
+        cache = packages._root.parents[1]
+        self.facts = facts
+        where = Surroundings(folder, folder / "state", os.environ, Secrets(cache, os.environ), packages=packages)
+        self.box = Toolbox({member.name: member.config(facts) for member in FLEET}, where, SystemClock())
+        self.rows: dict[str, Row] = {}
+
+    async def start(self) -> None:
+        """Start all, some at one time, and list."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(member: Member) -> None:
+            async with gate:
+                started = time.monotonic()
+                (health,) = await self.box.start([member.name])
+                took_s = time.monotonic() - started
+            ready = health.state is ServerState.READY
+            listed = await self.box.definitions(member.name) if ready else ()
+            self.rows[member.name] = Row(health, listed, took_s, self._protocol(member.name))
+
+        await asyncio.gather(*(one(member) for member in FLEET))
+
+    def _protocol(self, server: str) -> str:
+        connection = self.box._shared[server]._connection
+        return str(connection._client.protocol_version) if connection is not None else ""
+
+    async def call(self, member: Member) -> None:
+        """Make the calls of a member, bound to the pins; the time is that of the last one."""
+        row = self.rows[member.name]
+        pins = {definition.ref.name: definition.pin_sha256 for definition in row.definitions}
+        for step in member.steps:
+            how = Delivery(CALL_S, expect=Expectation(pin_sha256=pins[step.tool]))
+            started = time.monotonic()
+            row.answer = await self.box.call(ToolRef(member.name, step.tool), filled(step.args, self.facts), how)
+            row.call_ms = 1000 * (time.monotonic() - started)
+            assert row.answer.ok, (member.name, step.tool, row.answer.text[:2000])
+
+    def wrong(self, member: Member) -> list[str]:
+        """What is missing in the last answer of a member, and in the file that it leaves."""
+        answer = self.rows[member.name].answer
+        assert answer is not None
+        said = answer.text + str(answer.structured or "")
+        lacking = [text for text in filled(member.expect, self.facts) if text not in said]
+        if member.leaves is not None:
+            file, text = filled(member.leaves, self.facts)
+            lacking += [] if _holds(Path(file), text) else [f"{text} in {file}"]
+        return [f"{member.name}: no {text} in {said[:2000]}" for text in lacking]
+
+    def look(self) -> dict[str, list[int]]:
+        """Measure what runs; the processes of each server."""
+        found = processes.trees(pid for row in self.rows.values() if (pid := row.health.pid) is not None)
+        by_name = {}
+        for name, row in self.rows.items():
+            by_name[name] = found.get(row.health.pid or 0, [])
+            row.pss_mb = processes.pss_mb(by_name[name])
+            row.outside |= processes.outside(by_name[name])
+        return by_name
+
+    def table(self) -> str:
+        lines = [
+            f"{'server':16}{'from':6}{'version':18}{'protocol':12}{'tools':>5}{'start s':>9}{'MB':>7}{'call ms':>9}  result"
+        ]
+        for member in FLEET:
+            row = self.rows[member.name]
+            result = f"ok: {member.backend}" if member.steps else "only lists"
+            calls = f"{row.call_ms:9.1f}" if member.steps else f"{'-':>9}"
+            lines.append(
+                f"{member.name:16}{member.registry:6}{member.version:18}{row.protocol:12}{len(row.definitions):5}"
+                f"{row.start_s:9.1f}{row.pss_mb:7.0f}{calls}  {result}"
+            )
+        rows = self.rows.values()
+        lines.append(
+            f"{len(rows)} servers, {sum(len(row.definitions) for row in rows)} tools, "
+            f"{sum(row.pss_mb for row in rows):.0f} MB, {sum(bool(member.steps) for member in FLEET)} called"
+        )
+        return "\n".join(lines)
+
+
+def _holds(file: Path, text: str) -> bool:
+    if not zipfile.is_zipfile(file):
+        return text.encode() in file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        return any(text.encode() in archive.read(name) for name in archive.namelist())
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    return condition()
+
+
+async def _gone(pids: dict[str, list[int]]) -> dict[str, list[int]]:
+    def left() -> dict[str, list[int]]:
+        return {
+            name: living for name, found in pids.items() if (living := [pid for pid in found if processes.alive(pid)])
+        }
+
+    await _until(lambda: not left(), 10)
+    return left()
+
+
+async def _all_at_once(made: list[Awaitable[Any]]) -> float:
+    started = time.monotonic()
+    await asyncio.gather(*made)
+    return time.monotonic() - started
+
+
+def _confined(trial: Trial, running: dict[str, list[int]]) -> None:
+    """Who was granted no network sees none; who was granted it did not leave this machine."""
+    for member in FLEET:
+        pids = running[member.name]
+        assert pids, member.name
+        inside = pids[-1]
+        assert (processes.interfaces(inside) == {"lo"}) is not member.network or member.network, member.name
+        assert trial.rows[member.name].outside == set(), member.name
+
+
+async def test_the_fleet_works_together_and_matches_its_pins(
+    packages: Packages, interlock_postgres: Any, tmp_path: Path
+) -> None:
+    mark = f"kingfisher{secrets.token_hex(6)}"
+    folder = tmp_path / "project"
+    folder.mkdir()
+    superuser = interlock_postgres.attached.superuser_conninfo
+    with _programs(folder, mark) as facts:
+        async with backends.postgres(folder / "pg", superuser, mark) as more:
+            trial = Trial(folder, packages, {**facts, **more})
+            try:
+                await _try(trial)
+            finally:
+                await trial.box.stop()
+
+
+async def _try(trial: Trial) -> None:
+    await trial.start()
+    not_ready = {
+        name: row.health.reason for name, row in trial.rows.items() if row.health.state is not ServerState.READY
+    }
+    assert not not_ready
+    assert len(FLEET) >= 20
+    for member in FLEET:
+        assert len(trial.rows[member.name].definitions) >= member.tools, member.name
+    accepted = {
+        name: {definition.ref.name: definition.pin_sha256 for definition in row.definitions}
+        for name, row in trial.rows.items()
+    }
+    first = trial.look()
+    await trial.box.stop()
+    assert await _gone(first) == {}
+
+    started = time.monotonic()
+    await trial.start()
+    print(f"\nall ready again in {time.monotonic() - started:.1f} s")
+    reports = {name: compare(accepted[name], row.definitions) for name, row in trial.rows.items()}
+    assert {name: report for name, report in reports.items() if not report.clean} == {}
+
+    callers = [member for member in FLEET if member.steps]
+    assert sorted(member.name for member in callers) == sorted(CALLS)
+    for member in callers:
+        await trial.call(member)
+    assert [fault for member in callers for fault in trial.wrong(member)] == []
+    running = trial.look()
+    print(trial.table())
+    _confined(trial, running)
+    assert sum(row.pss_mb for row in trial.rows.values()) < MEMORY_MB
+    await trial.box.stop()
+    assert await _gone(running) == {}
