@@ -1,8 +1,8 @@
 """ContextForge, started as its README says, with a token; the server that is measured is registered as its gateway.
 
-    python bench/peers/contextforge.py --upstream http://127.0.0.1:8000/mcp
+    $ python bench/peers/contextforge.py --upstream http://127.0.0.1:8000/mcp
 
-Its log is turned down and its console is off; all else is as it comes, on SQLite.
+Its log is turned down, its console and its limits on calls are off; all else is as it comes, on SQLite.
 """
 
 import os
@@ -35,6 +35,7 @@ def gateway(upstream: str, binaries: Path, folder: Path) -> Iterator[Endpoint]:
         "BASIC_AUTH_PASSWORD": secrets.token_urlsafe(24) + "aA1!",
         "MCPGATEWAY_UI_ENABLED": "false",
         "SSRF_ALLOW_LOCALHOST": "true",
+        "RATE_LIMITING_ENABLED": "false",
         "LOG_LEVEL": "ERROR",
     }
     token = _token(binaries, secret, env, folder)

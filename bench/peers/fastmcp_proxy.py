@@ -1,6 +1,6 @@
 """FastMCP's `create_proxy`, as its documentation shows it, before the server that is measured.
 
-    python bench/peers/fastmcp_proxy.py --upstream http://127.0.0.1:8000/mcp
+python bench/peers/fastmcp_proxy.py --upstream http://127.0.0.1:8000/mcp
 """
 
 import os

@@ -110,13 +110,15 @@ def main(name: str, requirement: str, peer: Peer) -> int:
     parser.add_argument("--cache", type=Path, default=default, help="where virtual environments are kept")
     asked = parser.parse_args()
     binaries = environment_of(name, requirement, asked.cache)
-    with tempfile.TemporaryDirectory(prefix=f"interlock-peer-{name}-") as folder:
-        with peer(asked.upstream, binaries, Path(folder)) as endpoint:
-            if asked.serve:
-                print(json.dumps(vars(endpoint)), flush=True)
-                sys.stdin.read()
-            else:
-                print(json.dumps({"peer": requirement, **_measure(endpoint, asked.calls, asked.seconds)}), flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=f"interlock-peer-{name}-") as folder,
+        peer(asked.upstream, binaries, Path(folder)) as endpoint,
+    ):
+        if asked.serve:
+            print(json.dumps(vars(endpoint)), flush=True)
+            sys.stdin.read()
+        else:
+            print(json.dumps({"peer": requirement, **_measure(endpoint, asked.calls, asked.seconds)}), flush=True)
     return 0
 
 

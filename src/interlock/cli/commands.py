@@ -83,6 +83,10 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("config check", "config:check", "Check interlock.yaml and all that belongs to it"),
         _entry("config schema", "config:schema", "Print the JSON Schema of interlock.yaml"),
         _entry("config apply", "config:apply", "Check the configuration and store it as a version"),
+        _entry("tokens create", "tokens:create", "Let an agent outside in: a token for /mcp"),
+        _entry("tokens list", "tokens:list_tokens", "The tokens of agents outside"),
+        _entry("tokens revoke", "tokens:revoke", "End a token"),
+        _entry("mcp serve", "mcp_serve:serve", "Offer interlock itself to an assistant, as an MCP server"),
         _entry("db migrate", "db:migrate", "Bring the database up to date"),
         _entry("bench", "bench:bench", "Measure interlock on this machine, beside named peers"),
         _entry("version", "version:version", "Print the version"),
@@ -100,6 +104,8 @@ GROUPS = {
     "tools": "The tool servers and their tools.",
     "audit": "The tamper-evident record.",
     "config": "The configuration of a project folder.",
+    "tokens": "What lets agents outside call tools through the gateway.",
+    "mcp": "Interlock as an MCP server.",
     "db": "The database.",
 }
 

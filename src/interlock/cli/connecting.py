@@ -30,6 +30,19 @@ def connected(url: str | None = None) -> "Iterator[Client]":
     """
     from interlock.client import Client
 
+    found_url, token = way()
+    with Client(url or found_url, token) as client:
+        yield client
+
+
+def way() -> tuple[str, str]:
+    """The server's URL, and the token of the environment or of the state folder.
+
+    Raises:
+        ServerUnavailable: nothing was ever started for this state folder, and no other server is named.
+        Unauthorized: there is no token anywhere.
+        HomeUnfit: the token in the state folder can't be used.
+    """
     settings = Settings.from_env(os.environ)
     token = settings.token or read_token(settings.home)
     if token is None and not os.environ.get("INTERLOCK_URL", "").strip():
@@ -39,5 +52,4 @@ def connected(url: str | None = None) -> "Iterator[Client]":
             f"there is no access token: INTERLOCK_TOKEN is not set, and {settings.home / 'token'} does not exist",
             hint="export INTERLOCK_TOKEN=…",
         )
-    with Client(url or server_url(settings), token) as client:
-        yield client
+    return server_url(settings), token

@@ -12,6 +12,7 @@ from interlock.client.shapes import (
     TaskEvent,
     TaskPage,
     TaskStory,
+    Token,
     Undoing,
 )
 from interlock.client.sync_client import Client
@@ -29,5 +30,6 @@ __all__ = [
     "TaskEvent",
     "TaskPage",
     "TaskStory",
+    "Token",
     "Undoing",
 ]

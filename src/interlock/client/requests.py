@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 from urllib.parse import quote
 
-from interlock.client.shapes import Approval, Call, Chain, Halted, Status, Submitted, Task, TaskPage, TaskStory, Undoing
+from interlock.client.shapes import (
+    Approval,
+    Call,
+    Chain,
+    Halted,
+    Status,
+    Submitted,
+    Task,
+    TaskPage,
+    TaskStory,
+    Token,
+    Undoing,
+)
 from interlock.model import UserError
 
 API = "/api/v1"
@@ -194,6 +206,22 @@ def tool(name: str) -> Request[dict[str, Any]]:
 def pin(name: str) -> Request[dict[str, list[str]]]:
     """Accept a definition."""
     return Request("POST", _path("tools", name, "pin"), timeout_s=SLOW_S)
+
+
+def create_token(agent: str, expires: str | float | None, task_id: str | None) -> Request[Token]:
+    """A token for an agent outside."""
+    given = {"agent": agent, "expires": expires, "task": task_id}
+    return Request("POST", _path("tokens"), body={name: value for name, value in given.items() if value is not None})
+
+
+def tokens() -> Request[Items]:
+    """The tokens of agents outside."""
+    return Request("GET", _path("tokens"))
+
+
+def revoke_token(token_id: str) -> Request[Token]:
+    """End a token."""
+    return Request("POST", _path("tokens", token_id, "revoke"))
 
 
 def status() -> Request[Status]:

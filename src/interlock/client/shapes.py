@@ -1,6 +1,6 @@
 """What the API answers with, as types: plain dicts at run time. Times are RFC 3339 texts in UTC."""
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Task(TypedDict):
@@ -130,6 +130,21 @@ class Halted(TypedDict):
     scope: str
     halted: bool
     changed: bool
+
+
+class Token(TypedDict):
+    """A token of an agent outside; `token`, the secret itself, is there only when it is made."""
+
+    id: str
+    agent: str
+    task: str | None
+    state: str
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    used_at: str | None
+    revoked_at: str | None
+    token: NotRequired[str]
 
 
 class Status(TypedDict):

@@ -21,6 +21,7 @@ from interlock.client.shapes import (
     TaskEvent,
     TaskPage,
     TaskStory,
+    Token,
     Undoing,
 )
 from interlock.model import InterlockError
@@ -256,6 +257,24 @@ class Client:
     def pin(self, name: str) -> list[str]:
         """Accept the present definition of a tool, or of all tools of a server; the tools."""
         return self._send(requests.pin(name))["accepted"]
+
+    def create_token(self, agent: str, *, expires: str | float | None = None, task_id: str | None = None) -> Token:
+        """A token for an agent outside; only this answer holds the token itself, in `token`.
+
+        Args:
+            agent: whose tools and limits it has.
+            expires: after this duration, such as `30d`; None: never.
+            task_id: the one task that it is for; None: calls get a task of their own.
+        """
+        return self._send(requests.create_token(agent, expires, task_id))
+
+    def tokens(self) -> list[Token]:
+        """All tokens of agents outside, newest first, without the tokens themselves."""
+        return self._send(requests.tokens())["items"]
+
+    def revoke_token(self, token_id: str) -> Token:
+        """End a token for good."""
+        return self._send(requests.revoke_token(token_id))
 
     def status(self) -> Status:
         """Is it healthy, in one object."""

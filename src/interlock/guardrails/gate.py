@@ -83,7 +83,9 @@ class Gate:
             Unavailable: the database, or a required tool server, does not answer; nothing was done.
         """
         async with self._database.at_once() as tx:
-            looked = await call_path.look(tx, subject.lease, request.call_no, _ref_of(request.tool))
+            looked = await call_path.look(
+                tx, subject.lease, request.call_no, _ref_of(request.tool), planned=bool(subject.agent.plan)
+            )
         if looked is None:
             raise Conflict(f"call {request.call_no} is not in the ledger")
         call, facts = looked

@@ -129,7 +129,9 @@ class Judge:
 
     async def _judged(self, case: Case, found: Alternative) -> Case:
         async with self.database.at_once() as tx:
-            looked = await call_path.look(tx, case.subject.lease, case.call.call_no, found.ref)
+            looked = await call_path.look(
+                tx, case.subject.lease, case.call.call_no, found.ref, planned=bool(case.subject.agent.plan)
+            )
         if looked is None:
             raise ToolRefused("the call is not in the ledger")
         opened = await self.open(case.subject, _with(case.call, found), looked[1], found.ref)

@@ -4,7 +4,7 @@ import datetime
 
 from interlock.guardrails.case import Case, Subject
 from interlock.model import ActionClass, Exhausted, TaskKind
-from interlock.store import FOREVER, Claim
+from interlock.store import FOREVER, SERVICE, Claim
 
 
 def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
@@ -20,7 +20,7 @@ def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
     if case.staged is not None:
         claims.append(Claim(scope, "files", case.staged.files, limits.files))
     else:
-        claims.append(Claim(f"{scope}:{case.ref.server}", "service_calls", 1, 1_000_000))
+        claims.append(Claim(scope, f"{SERVICE}{case.ref.server}", 1, 1_000_000))
     return claims
 
 
@@ -32,7 +32,7 @@ def over(case: Case, at: datetime.datetime) -> str | None:
     """
     for claim in claims_of(case, at):
         known = case.facts.taken if claim.window_at == FOREVER else case.facts.minute
-        taken = known.get(claim.resource, 0.0) if claim.resource != "service_calls" else 0.0
+        taken = known.get(claim.resource, 0.0)
         if taken + claim.amount > claim.cap:
             if claim.resource == "calls":
                 wait_s = 60 - at.second

@@ -9,7 +9,7 @@ from interlock.guardrails import breakers, cached, rates
 from interlock.guardrails.case import Admission, Case
 from interlock.guardrails.degraded import Outage, Trouble
 from interlock.model import ActionClass, RateLimited, ToolResult, ToolUnavailable, ToolWithheld
-from interlock.store import CachedLook, Database
+from interlock.store import CachedLook, Database, cached_rows
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,13 @@ class Shelter:
         own = self.servers[case.ref.server].scope == "run"
         run = f"{case.call.task_id}:{case.call.run_no}" if own else None
         return cached.cache_key(case.subject, case.definition, case.call.args, run=run)
+
+
+async def tidy(database: Database) -> None:
+    """Forget results that are too old to be used again, and buckets that nobody draws from any more."""
+    async with database.transaction() as tx:
+        await cached_rows.purge(tx)
+        await rates.forget_tasks(tx)
 
 
 def outage_of(case: Case, error: Exception) -> Outage:

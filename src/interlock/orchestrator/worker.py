@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from interlock.audit import keep_sequencing, record
-from interlock.guardrails import Pulse
+from interlock.guardrails import Pulse, tidy
 from interlock.model import AuditEntry, StopCause, Unavailable
 from interlock.orchestrator.decisions import expire_approvals
 from interlock.orchestrator.engine import Engine
@@ -48,6 +48,7 @@ async def housekeeping(database: Database, host: Host) -> None:
             if rounds % 600 == 0:
                 async with database.transaction() as tx:
                     await dispatch_rows.purge(tx, FORGET_AFTER_S)
+                await tidy(database)
         except Unavailable as error:
             log.warning("housekeeping.delayed error=%s", error.message)
         rounds += 1

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interlock.server.application import OPEN_PATHS, create_app
+    from interlock.server.assistant import assistant_server, serve_assistant
+    from interlock.server.gateway.protocol import Patience
     from interlock.server.serving import listen, serve
 
-__all__ = ["OPEN_PATHS", "create_app", "listen", "serve"]
+__all__ = ["OPEN_PATHS", "Patience", "assistant_server", "create_app", "listen", "serve", "serve_assistant"]
 
 if not TYPE_CHECKING:
+    _MODULES = {
+        "serve": "serving",
+        "listen": "serving",
+        "serve_assistant": "assistant",
+        "assistant_server": "assistant",
+    }
 
     def __getattr__(name: str) -> Any:
-        """Load a name that needs FastAPI or uvicorn, and keep it."""
+        """Load a name that needs FastAPI, uvicorn or MCP, and keep it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from interlock.server import application, serving
+        from importlib import import_module
 
-        for module in (application, serving):
-            if name in vars(module):
-                globals()[name] = vars(module)[name]
-                return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f"{__name__}.{_MODULES.get(name, 'application')}")
+        globals()[name] = vars(module)[name]
+        return globals()[name]

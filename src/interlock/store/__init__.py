@@ -25,7 +25,7 @@ from interlock.store.allowances import FOREVER, Claim
 from interlock.store.binaries import PostgresBinaries
 from interlock.store.breakers import BreakerRow
 from interlock.store.cached_reads import CachedLook
-from interlock.store.call_path import AuditRow, Beginning, CallFacts, Ending
+from interlock.store.call_path import SERVICE, AuditRow, Beginning, CallFacts, Ending
 from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction
 from interlock.store.declines import DeclinedCall
 from interlock.store.dispatch import Segment
@@ -44,6 +44,7 @@ __all__ = [
     "APP_ROLE",
     "FOREVER",
     "SCHEMA",
+    "SERVICE",
     "AgentToken",
     "Attached",
     "AuditRow",

@@ -62,12 +62,3 @@ async def of_scope(tx: Transaction, scope: str) -> list[Row]:
         "select resource, window_at, cap, reserved, used from allowance where scope = %s order by resource, window_at desc",
         [scope],
     )
-
-
-async def services(tx: Transaction, scope: str) -> set[str]:
-    """Tool servers at which a task has changed something: the scopes `scope:SERVER`."""
-    rows = await tx.rows(
-        "select scope from allowance where resource = 'service_calls' and scope like %s and used + reserved > 0",
-        [f"{scope}:%"],
-    )
-    return {row["scope"].removeprefix(f"{scope}:") for row in rows}

@@ -11,18 +11,19 @@ from interlock.store.allowances import FOREVER, Claim
 from interlock.store.calls import call_of
 from interlock.store.database import Row, Transaction
 
+SERVICE = "service:"  # an allowance of a task for each tool server at which it changed something
+
 # Rows that a claim may look at: those without a window, and those of this minute.
 _LOOK = """
 select c.*, t.epoch as task_epoch, t.tainted as task_tainted,
   (select p.sha256 from tool_pin p where p.server = %(server)s and p.name = %(name)s) as pin,
-  (select jsonb_object_agg(u.plan_entry, u.n) from (
+  case when %(planned)s then (select jsonb_object_agg(u.plan_entry, u.n) from (
      select o.plan_entry, count(*) as n from call o
      where o.task_id = c.task_id and o.id <> c.id and o.plan_entry is not null
-       and o.state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt') group by o.plan_entry) u) as plan_use,
+       and o.state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt')
+     group by o.plan_entry) u) end as plan_use,
   (select jsonb_agg(jsonb_build_array(a.resource, a.window_at = %(forever)s, a.used + a.reserved)) from allowance a
      where a.scope = %(scope)s and a.window_at in (%(forever)s, %(minute)s)) as taken,
-  (select array_agg(a.scope) from allowance a where a.resource = 'service_calls' and a.scope like %(below)s
-     and a.used + a.reserved > 0) as services,
   exists (select 1 from breaker b where b.key = %(breaker)s) as troubled
 from call c join task t on t.id = c.task_id
 where c.task_id = %(task)s and c.call_no = %(number)s
@@ -51,8 +52,17 @@ class CallFacts:
     troubled: bool = False
 
 
-async def look(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef) -> tuple[Call, CallFacts] | None:
+async def look(
+    tx: Transaction, lease: Lease, call_no: int, ref: ToolRef, *, planned: bool
+) -> tuple[Call, CallFacts] | None:
     """A call's row in the ledger and all facts about it, in one statement; None when it is not in the ledger.
+
+    Args:
+        tx: for this one statement.
+        lease: of the run.
+        call_no: of the call.
+        ref: its tool, or one that may stand in for it.
+        planned: there is a plan, so it matters how often its entries were used.
 
     Raises:
         Fenced: the lease is gone.
@@ -67,7 +77,7 @@ async def look(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef) -> tup
             "forever": FOREVER,
             "minute": minute,
             "scope": scope,
-            "below": f"{scope}:%",
+            "planned": planned,
             "breaker": f"tool:{ref}",
             "task": lease.task_id,
             "number": call_no,
@@ -83,7 +93,11 @@ async def look(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef) -> tup
         plan_use=row["plan_use"] or {},
         taken={resource: amount for resource, always, amount in taken if always},
         minute={resource: amount for resource, always, amount in taken if not always},
-        services=frozenset(name.removeprefix(f"{scope}:") for name in row["services"] or ()),
+        services=frozenset(
+            resource.removeprefix(SERVICE)
+            for resource, always, amount in taken
+            if always and amount > 0 and resource.startswith(SERVICE)
+        ),
         troubled=row["troubled"],
     )
 

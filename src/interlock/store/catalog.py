@@ -1,11 +1,16 @@
 """What was applied: configuration versions, accepted tool definitions, halts."""
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from interlock.model import ToolDefinition
 from interlock.store.database import Row, Transaction
+from interlock.store.sightings import definition_body, storable_text
+
+_LARGE_BYTES = 256 * 1024
 
 
 async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: str) -> bool:
@@ -30,20 +35,15 @@ async def pins(tx: Transaction, server: str) -> dict[str, str]:
 
 
 async def accept_pin(tx: Transaction, definition: ToolDefinition, by: str, *, replace: bool) -> bool:
-    """Accept a definition; without `replace` an accepted one stays as it is, and the answer is False."""
+    """Accept a definition; without `replace` an accepted one stays as it is, and the answer is False.
+
+    The hash is of the whole definition; what is kept to compare it with later is `definition_body`.
+    """
     params = {
         "server": definition.ref.server,
-        "name": definition.ref.name,
+        "name": storable_text(definition.ref.name),
         "sha": definition.pin_sha256,
-        "definition": Jsonb(
-            {
-                "title": definition.title,
-                "description": definition.description,
-                "input_schema": definition.input_schema,
-                "output_schema": definition.output_schema,
-                "annotations": definition.annotations,
-            }
-        ),
+        "definition": Jsonb(definition_body(definition)),
         "at": tx.clock.now(),
         "by": by,
         "replace": replace,
@@ -56,6 +56,12 @@ async def accept_pin(tx: Transaction, definition: ToolDefinition, by: str, *, re
         params,
     )
     return count == 1
+
+
+async def drop_pins(tx: Transaction, server: str, names: Iterable[str]) -> int:
+    """Forget that tools were accepted, because they are gone; how many."""
+    wanted = [storable_text(name) for name in names]
+    return await tx.run("delete from tool_pin where server = %s and name = any(%s)", [server, wanted])
 
 
 async def halts(tx: Transaction) -> list[Row]:
@@ -95,9 +101,14 @@ async def counters(tx: Transaction) -> list[Row]:
 
 async def keep_blob(tx: Transaction, sha256: str, body: bytes) -> None:
     """Store bytes under their hash."""
+    place = f"blob.body:{sha256}"
+    if len(body) < _LARGE_BYTES:
+        sealed = tx.sealer.seal_bytes(body, place)
+    else:  # others need not wait for it
+        sealed = await asyncio.to_thread(tx.sealer.seal_bytes, body, place)
     await tx.run(
         "insert into blob (sha256, size, body, at) values (%s, %s, %s, %s) on conflict do nothing",
-        [sha256, len(body), tx.sealer.seal_bytes(body, f"blob.body:{sha256}"), tx.clock.now()],
+        [sha256, len(body), sealed, tx.clock.now()],
     )
 
 

@@ -86,10 +86,10 @@ async def note(
         row["name"]: row["sha256"]
         for row in await tx.rows("select name, sha256 from tool_pin where server = %s", [server])
     }
-    now = {_text(name): (kind, seen[name].pin_sha256) for name, kind in kinds.items() if name in seen}
-    now |= {_text(name): ("missing", accepted[name]) for name in report.missing if name in accepted}
+    now = {storable_text(name): (kind, seen[name].pin_sha256) for name, kind in kinds.items() if name in seen}
+    now |= {storable_text(name): ("missing", accepted[name]) for name in report.missing if name in accepted}
     fresh = tuple(sorted(name for name, what in now.items() if before.get(name) != what))
-    offered = {_text(name): definition for name, definition in seen.items()}
+    offered = {storable_text(name): definition for name, definition in seen.items()}
     for name in sorted({*fresh, *(before.keys() - now.keys())}):  # in one order, for whoever notes the same just now
         if name not in now:
             await clear(tx, server, [name])
@@ -123,7 +123,8 @@ async def clear(tx: Transaction, server: str, names: Iterable[str] | None = None
     if names is None:
         return await tx.run("delete from tool_sighting where server = %s", [server])
     return await tx.run(
-        "delete from tool_sighting where server = %s and name = any(%s)", [server, [_text(name) for name in names]]
+        "delete from tool_sighting where server = %s and name = any(%s)",
+        [server, [storable_text(name) for name in names]],
     )
 
 
@@ -150,15 +151,16 @@ def _sighting(row: Row) -> Sighting:
     )
 
 
-def _text(value: str) -> str:
+def storable_text(value: str) -> str:
+    """A text as Postgres can keep it: with the sign for a zero character instead of one."""
     return value.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return _text(value)
+        return storable_text(value)
     if isinstance(value, dict):
-        return {_text(key): _storable(item) for key, item in value.items()}
+        return {storable_text(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_storable(item) for item in value]
     return value

@@ -1,5 +1,6 @@
 """What one server offers, read to the last page, as our own definitions."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 INTERNAL_MARK = "interlock/internal"
 MAX_PAGES = 100
 MAX_TOOLS = 1000
+MAX_NAME_CHARS = 512
 _SAFE_INTEGER = 2**53 - 1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,16 @@ def catalogue_of(server: str, definitions: Iterable[ToolDefinition]) -> Catalogu
     """Sort, hash and check the definitions of one server.
 
     Raises:
-        ToolUnavailable: a name is there twice, or a definition has no canonical form.
+        ToolUnavailable: a name is there twice or can't be one, or a definition has no canonical form.
     """
     ordered = tuple(sorted(definitions, key=lambda definition: definition.ref.name))
     pins: dict[str, str] = {}
     for definition in ordered:
         if definition.ref.name in pins:
             raise ToolUnavailable(f"tool server '{server}' lists the tool '{definition.ref.name}' twice")
+        if len(definition.ref.name) > MAX_NAME_CHARS or _CONTROL.search(definition.ref.name):
+            shown = ascii(definition.ref.name[:_SHOWN_CHARS])
+            raise ToolUnavailable(f"tool server '{server}' lists a tool of a name that can't be one: {shown}")
         try:
             pins[definition.ref.name] = definition.pin_sha256
         except UserError as error:

@@ -187,7 +187,7 @@ FLEET: tuple[Member, ...] = (
         "a local web page",
         (Step("fetch", {"url": "http://127.0.0.1:{page_port}/page.html"}),),
         ("the mark is {mark}",),
-        args=("--ignore-robots-txt",),
+        args=("--ignore-robots-txt", "--allow-private-ips"),
         network=True,
     ),
     Member(

@@ -54,6 +54,11 @@ def interfaces(pid: int) -> set[str]:
     return {line.partition(":")[0].strip() for line in lines}
 
 
+def same_network(pid: int) -> bool:
+    """Whether a process is in the network namespace of this one."""
+    return Path(f"/proc/{pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink()
+
+
 def outside(pids: Iterable[int]) -> set[str]:
     """Addresses beyond this machine that processes have a TCP connection to, or try to."""
     return {address for pid in pids for address in _peers(pid) if not _local(address)}

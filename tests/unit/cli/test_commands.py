@@ -21,6 +21,8 @@ PROMISED = (
     "tools list|show|pin|install|classify",
     "audit list|verify|export",
     "db migrate",
+    "tokens create|list|revoke",
+    "mcp serve",
 )
 
 

@@ -66,6 +66,9 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Any]] = [
     ("tools", (), {}, "GET", "/api/v1/tools", None),
     ("tool", ("git.log",), {}, "GET", "/api/v1/tools/git.log", None),
     ("pin", ("a/b c",), {}, "POST", "/api/v1/tools/a%2Fb%20c/pin", None),
+    ("create_token", ("w",), {"expires": "30d"}, "POST", "/api/v1/tokens", {"agent": "w", "expires": "30d"}),
+    ("tokens", (), {}, "GET", "/api/v1/tokens", None),
+    ("revoke_token", ("0123456789",), {}, "POST", "/api/v1/tokens/0123456789/revoke", None),
     ("status", (), {}, "GET", "/api/v1/status", None),
     ("ready", (), {}, "GET", "/readyz", None),
     ("metrics", (), {}, "GET", "/metrics", None),
@@ -140,7 +143,7 @@ async def test_a_method_makes_its_request(
 
 def test_every_method_and_every_route_is_tried() -> None:
     """Nothing the server offers is missing in the client, and nothing in the client asks for what there is not."""
-    app = create_app(cast(Control, type("Nothing", (), {"version": "0"})()), token=TOKEN)
+    app = create_app(cast(Control, type("Nothing", (), {"version": "0", "gateway": None})()), token=TOKEN)
     found = [route for route in app.routes if isinstance(route, APIRoute)]
     routes = {(method, route.path_regex) for route in found for method in route.methods or ()}
     untried = {
@@ -148,7 +151,7 @@ def test_every_method_and_every_route_is_tried() -> None:
         for method, regex in routes
         if not any(method == call[3] and regex.match(call[4].partition("?")[0].replace("%2F", "_")) for call in CALLS)
     }
-    assert untried == {("GET", "^/healthz$"), ("GET", r"^/api/openapi\.json$")}
+    assert untried == {("GET", "^/healthz$"), ("GET", r"^/api/openapi\.json$"), ("POST", "^/mcp$")}
     methods = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
     assert methods - {"close", "wait"} == {call[0] for call in CALLS}
 
