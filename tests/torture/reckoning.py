@@ -99,14 +99,15 @@ def check_audit(books: Books, story: Story) -> None:
         for record in books.of_event("call.resolved")
         if record["detail"]["outcome"] == "not_done"
     )
+    unmade = books.per_call("call.unavailable")  # its tool was not there, so it was closed without a start
     said_done = {
         record["subject"]["call"] for record in books.of_event("call.resolved") if record["detail"]["outcome"] == "done"
     }
     for call in books.calls:
         wrong = []
-        if intents[call["id"]] != 1 + again[call["id"]]:
+        if intents[call["id"]] != 1 + again[call["id"]] - unmade[call["id"]]:
             wrong.append(f"{intents[call['id']]} intents, {again[call['id']]} times not done")
-        if outcomes[call["id"]] != (0 if call["id"] in said_done else 1):
+        if outcomes[call["id"]] != (0 if call["id"] in said_done else 1 - unmade[call["id"]]):
             wrong.append(f"{outcomes[call['id']]} outcomes")
         if doubts[call["id"]] != resolved[call["id"]]:
             wrong.append(f"{doubts[call['id']]} times in doubt, {resolved[call['id']]} times resolved")
@@ -127,6 +128,8 @@ def check_counters(books: Books) -> None:
         calls[record["detail"]["tool"].partition(".")[0], "in_doubt"] += 1
     for record in books.of_event("call.denied"):
         calls[record["detail"]["tool"].partition(".")[0], "denied"] += 1
+    for record in books.of_event("call.unavailable"):
+        calls[record["detail"]["tool"].partition(".")[0], "error"] += 1
     states = Counter(
         record["detail"]["to"]
         for record in books.of_event("task.state")

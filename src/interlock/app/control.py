@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlock import audit, observability, orchestrator
+from interlock.app.artifacts import artifact_of
 from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway
 from interlock.app.tokens import Tokens
+from interlock.app.tool_views import health_view
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
 from interlock.config import Project, parse_duration_s
 from interlock.model import Conflict, InterlockError, Resolution, TaskRequest, TaskState, UserError
@@ -183,6 +185,10 @@ class Control:
             whole = await task_rows.resolve_id(tx, "call", call_id)
             return call_view(await call_rows.get(tx, whole))
 
+    async def artifact(self, call_id: str, sha256: str) -> tuple[dict[str, Any], bytes]:
+        """What a call answered beyond what a model reads; see `artifact_of`."""
+        return await artifact_of(self.database, call_id, sha256)
+
     async def resolve_call(self, call_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
         """Say whether a call in doubt took effect; `body` is `{outcome: done|not_done, reason}`."""
         async with self.database.transaction() as tx:
@@ -262,10 +268,12 @@ class Control:
             pending = await approval_rows.listing(tx, pending_only=True)
         warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]
         try:
-            health = [_health(entry) for entry in await self.fleet.health()]
+            health = [health_view(entry) for entry in await self.fleet.health()]
         except InterlockError as error:
             health = []
             warnings.append(f"the tool servers can't be asked: {error.message}")
+        concerns, breakers = await self.fleet.concerns()
+        warnings += concerns
         if not workers:
             warnings.append("no worker runs: tasks stay in the queue")
         warnings += [
@@ -289,6 +297,7 @@ class Control:
                 for w in workers
             ],
             "tools": health,
+            "breakers": breakers,
             "halts": [{**halt, "at": when(halt["at"])} for halt in halts],
             "config_sha256": self.project.sha256,
         }
@@ -316,18 +325,6 @@ class Control:
 async def _allowances(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     rows = await allowance_rows.of_scope(tx, f"task:{task_id}")
     return [{**row, "window_at": when(row["window_at"])} for row in rows]
-
-
-def _health(entry: Any) -> dict[str, Any]:
-    return {
-        "server": entry.server,
-        "state": entry.state,
-        "reason": entry.reason,
-        "tools": entry.tools,
-        "restarts": entry.restarts,
-        "pid": entry.pid,
-        "stderr_tail": list(entry.stderr_tail),
-    }
 
 
 def _request(body: dict[str, Any], now: datetime.datetime) -> TaskRequest:

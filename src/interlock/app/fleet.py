@@ -1,15 +1,43 @@
 """The tool servers as the API sees them: health, definitions and pins as data; nothing here can make a call."""
 
-from dataclasses import dataclass
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from interlock.app.views import tool_view
+from interlock.app import pinning
+from interlock.app.pinning import Look
+from interlock.app.tool_views import (
+    breaker_views,
+    contract_view,
+    health_view,
+    opinion_view,
+    sighting_views,
+    tool_view,
+)
 from interlock.audit import record
-from interlock.config import Project
-from interlock.guardrails import contract_of
-from interlock.model import AuditEntry, InterlockError, NotFound, ServerHealth, ToolRef
-from interlock.store import Database, catalog_rows
+from interlock.config import Project, ToolServerConfig
+from interlock.guardrails import advice, breaker_listing, contract_of, opinion, reset_breaker
+from interlock.model import (
+    AuditEntry,
+    Conflict,
+    InterlockError,
+    NotFound,
+    ServerHealth,
+    ServerState,
+    ToolDefinition,
+    ToolRef,
+)
+from interlock.store import Database, catalog_rows, sighting_rows
 from interlock.tools import Tools
+
+log = logging.getLogger("interlock.tools")
+WATCH_EVERY_S = 30.0
+UP = "system:up"
+MAX_KEPT = 4096
+_MAX_LOGGED = 20
+Advice = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -19,6 +47,10 @@ class Fleet:
     database: Database
     project: Project
     toolbox: Tools
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _advice: dict[tuple[ToolRef, str], Advice] = field(default_factory=dict, repr=False)
+
+    # ---- looking at them --------------------
 
     async def health(self) -> tuple[ServerHealth, ...]:
         """Every server's health."""
@@ -31,84 +63,238 @@ class Fleet:
         """
         problems: list[str] = []
         for server in self.project.config.tools:
-            async with self.database.transaction() as tx:
-                if await catalog_rows.pins(tx, server):
-                    continue
             try:
                 definitions = await self.toolbox.definitions(server)
             except InterlockError as error:
                 problems.append(f"tool server {server}: {error.message}")
                 continue
-            async with self.database.transaction() as tx:
-                for definition in definitions:
-                    await catalog_rows.accept_pin(tx, definition, by, replace=False)
-                detail = {"tools": {d.ref.name: d.pin_sha256 for d in definitions}}
-                await record(tx, AuditEntry("tools.accepted", by, {"server": server}, detail))
+            await self._look(server, definitions, first_by=by)
         return problems
+
+    async def watch(self) -> None:
+        """Look at servers that list something else than at the last look, every 30 seconds, until cancelled."""
+        seen: dict[str, str] = {}
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self.look_around(seen)
+            except InterlockError as error:
+                log.warning("tools.watch_delayed error=%s", error.message)
+
+    async def look_around(self, seen: dict[str, str]) -> None:
+        """Look at the servers that are ready and whose list is not the one in `seen`, which is kept up to date.
+
+        A server that rests is not woken for it.
+        """
+        for health in await self.health():
+            if health.state is ServerState.READY and seen.get(health.server) != health.listing_sha256:
+                await self._look(health.server, await self.toolbox.definitions(health.server), first_by=UP)
+                seen[health.server] = health.listing_sha256
+
+    async def _look(self, server: str, definitions: Sequence[ToolDefinition], first_by: str | None = None) -> Look:
+        """Compare with what was accepted; with `first_by`, a server that was never accepted is, as it is now."""
+        async with self._looking:
+            look = await pinning.look(self.database, server, definitions)
+            if not look.first or first_by is None:
+                return look
+            async with self.database.transaction() as tx:
+                if not await catalog_rows.pins(tx, server):
+                    await pinning.accept(tx, server, definitions, (), first_by)
+        await self._log_advice(definitions)
+        return await pinning.known(self.database, server)
+
+    async def concerns(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """Sentences about tools that are not the accepted ones or are left alone, and the breakers of all tools."""
+        async with self.database.transaction() as tx:
+            counted = await sighting_rows.counted(tx)
+            breakers = breaker_views(await breaker_listing(tx))
+        warnings = [_not_accepted(server, counted[server]) for server in self.project.config.tools if server in counted]
+        warnings += [
+            f"{found['tool']} is left alone after {found['failures']} failures in a row: {found['reason']}"
+            for found in breakers
+            if found["phase"] != "closed"
+        ]
+        return warnings, breakers
+
+    # ---- showing them --------------------
 
     async def tools(self, server: str | None = None) -> list[dict[str, Any]]:
         """All tools with class and pin; servers that do not answer are left out (their health says why)."""
+        if server is not None:
+            return await self._listed(server)
         found: list[dict[str, Any]] = []
-        for name in [server] if server else sorted(self.project.config.tools):
+        for name in sorted(self.project.config.tools):
             try:
-                found += await self._tools_of(name)
-            except InterlockError:
-                if server:
-                    raise
+                found += await self._listed(name)
+            except InterlockError as error:
+                log.info("tools.not_listed server=%s why=%s", name, error.message)
         return found
 
-    async def _tools_of(self, server: str) -> list[dict[str, Any]]:
-        config = self.project.config.tools.get(server)
-        if config is None:
-            known = ", ".join(sorted(self.project.config.tools)) or "none"
-            raise NotFound(f"there is no tool server '{server}'; configured are: {known}", hint="interlock tools list")
+    async def _listed(self, server: str) -> list[dict[str, Any]]:
+        config = self._config(server)
         definitions = await self.toolbox.definitions(server)
-        async with self.database.transaction() as tx:
-            pins = await catalog_rows.pins(tx, server)
-        views = []
-        for definition in definitions:
-            contract = contract_of(config, definition.ref.name)
-            facts = {"class": contract.action_class or "destructive", "declared": contract.action_class is not None}
-            views.append(tool_view(definition, pins, facts))
-        return views
+        return await _views(definitions, config, await self._look(server, definitions))
 
     async def tool(self, name: str) -> dict[str, Any]:
         """One tool, or one server with its tools and health; `name` is `server` or `server.tool`."""
-        server, dot, tool = name.partition(".")
-        if dot:
-            ref = ToolRef.parse(name)
-            found = [view for view in await self._tools_of(ref.server) if view["tool"] == name]
-            if not found:
-                raise NotFound(f"the server '{server}' has no tool '{tool}'", hint="interlock tools list")
-            return found[0]
-        health = next((entry for entry in await self.health() if entry.server == server), None)
+        server, dot, _ = name.partition(".")
+        return await self._one(ToolRef.parse(name)) if dot else await self._server(server)
+
+    async def _one(self, ref: ToolRef) -> dict[str, Any]:
+        config = self._config(ref.server)
+        definitions = await self.toolbox.definitions(ref.server)
+        look = await self._look(ref.server, definitions)
+        found = next((definition for definition in definitions if definition.ref == ref), None)
+        sighted = [view for view in sighting_views(ref.server, look) if view["tool"] == str(ref)]
+        if found is None:
+            if not sighted:
+                raise NotFound(f"the server '{ref.server}' has no tool '{ref.name}'", hint="interlock tools list")
+            gone = {"declared": False, "class": None, "pin": "missing", "pin_sha256": sighted[0]["sha256"]}
+            definition = look.sightings[ref.name].definition
+            return {"tool": str(ref), **definition, **gone, "sighting": sighted[0]}
+        (view,) = await _views([found], config, look)
+        contract = contract_of(config, ref.name)
+        opinions = await asyncio.to_thread(opinion, found, trusted_hints=config.trusted_hints)
+        async with self.database.transaction() as tx:
+            breakers = breaker_views(await breaker_listing(tx, f"tool:{ref}"))
+        return {
+            **view,
+            "contract": contract_view(contract),
+            "proposed": opinion_view(opinions),
+            "sighting": sighted[0] if sighted else None,
+            "advice": list((await self._advice_on([found]))[ref]),
+            "breaker": next((breaker for breaker in breakers if breaker["tool"] == str(ref)), None),
+        }
+
+    async def _server(self, server: str) -> dict[str, Any]:
+        config = self._config(server)
+        definitions: Sequence[ToolDefinition] = ()
         problem = None
         try:
-            tools = await self._tools_of(server)
+            definitions = await self.toolbox.definitions(server)
+            look = await self._look(server, definitions)
         except NotFound:
             raise
         except InterlockError as error:
-            tools, problem = [], error.message
+            problem, look = error.message, await pinning.known(self.database, server)
+        health = next((entry for entry in await self.health() if entry.server == server), None)
+        async with self.database.transaction() as tx:
+            breakers = breaker_views(await breaker_listing(tx, f"tool:{server}."))
+        told = await self._advice_on(definitions)
+        view = health_view(health or ServerHealth(server, ServerState.STOPPED, "", 0, 0))
         return {
-            "server": server,
-            "state": health.state if health else "stopped",
-            "reason": problem or (health.reason if health else ""),
-            "sandbox": health.sandbox if health else "",
-            "stderr_tail": list(health.stderr_tail) if health else [],
-            "tools": tools,
+            **view,
+            "reason": problem or view["reason"],
+            "kind": kind_of(config),
+            "required": config.required,
+            "tools": await _views(definitions, config, look),
+            "sightings": sighting_views(server, look),
+            "advice": [{"tool": str(ref), **found} for ref, every in told.items() for found in every],
+            "breakers": breakers,
         }
 
-    async def pin(self, name: str, by: str) -> dict[str, Any]:
-        """Accept the present definition of a tool, or of all tools of a server."""
+    async def _advice_on(self, definitions: Sequence[ToolDefinition]) -> dict[ToolRef, Advice]:
+        """What a person should look at in these definitions, each looked at once as long as it stays the same."""
+        new = [found for found in definitions if (found.ref, found.pin_sha256) not in self._advice]
+        if new:
+            async with self.database.transaction() as tx:
+                others = await catalog_rows.accepted_tools(tx)
+            told = await asyncio.to_thread(_scan, new, others)
+            if len(self._advice) + len(told) > MAX_KEPT:
+                self._advice.clear()
+            self._advice.update(told)
+        keys = [(found.ref, found.pin_sha256) for found in definitions]
+        return {ref: self._advice.get((ref, sha256), ()) for ref, sha256 in keys}
+
+    async def _log_advice(self, definitions: Sequence[ToolDefinition]) -> None:
+        told = [(ref, found) for ref, every in (await self._advice_on(definitions)).items() for found in every]
+        for ref, found in told[:_MAX_LOGGED]:
+            log.warning(
+                "tools.advice tool=%s kind=%s where=%s quote=%r why=%r", ref, found["kind"], found["where"],
+                found["quote"], found["why"],
+            )  # fmt: skip
+        if len(told) > _MAX_LOGGED:
+            log.warning("tools.advice more=%d", len(told) - _MAX_LOGGED)
+
+    # ---- changing them --------------------
+
+    async def pin(self, name: str, by: str, seen: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Accept the present definition of a tool, or of all tools of a server; also that an accepted one is gone.
+
+        Args:
+            name: `server` or `server.tool`.
+            by: who accepts.
+            seen: hashes of all definitions that were looked at, by `server.tool`, of missing tools too; with any
+                other than these, nothing is accepted.
+
+        Returns:
+            `{accepted, dropped}`, both names.
+
+        Raises:
+            Conflict: what is offered is not what was seen.
+            NotFound: there is no such server or tool.
+        """
         server, dot, tool = name.partition(".")
-        views = [view for view in await self._tools_of(server) if not dot or view["tool"] == f"{server}.{tool}"]
-        if not views:
+        self._config(server)
+        definitions = await self.toolbox.definitions(server, refresh=True)
+        look = await self._look(server, definitions)
+        chosen = {str(found.ref): found for found in definitions if not dot or found.ref.name == tool}
+        missing = {one: found for one, found in look.sightings.items() if found.kind == "missing"}
+        gone = {f"{server}.{one}": found for one, found in missing.items() if not dot or one == tool}
+        if not chosen and not gone:
             raise NotFound(f"there is no tool '{name}'", hint="interlock tools list")
-        names = {view["tool"] for view in views}
-        definitions = [d for d in await self.toolbox.definitions(server) if str(d.ref) in names]
+        present = {one: found.pin_sha256 for one, found in chosen.items()}
+        if seen is not None and dict(seen) != present | {one: found.sha256 for one, found in gone.items()}:
+            raise Conflict(f"{name} is not what was shown any more", hint=f"interlock tools show {name}")
         async with self.database.transaction() as tx:
-            for definition in definitions:
-                await catalog_rows.accept_pin(tx, definition, by, replace=True)
-            detail = {"tools": {d.ref.name: d.pin_sha256 for d in definitions}}
-            await record(tx, AuditEntry("tools.accepted", by, {"server": server}, detail))
-        return {"accepted": sorted(names)}
+            await pinning.accept(tx, server, chosen.values(), [found.name for found in gone.values()], by)
+        return {"accepted": sorted(chosen), "dropped": sorted(gone)}
+
+    async def restart(self, server: str, by: str) -> dict[str, Any]:
+        """Start a server anew, even one that is parked, and close the breakers of its tools; its health then."""
+        self._config(server)
+        async with self.database.transaction() as tx:
+            left_alone = [found.key for found in await breaker_listing(tx, f"tool:{server}.")]
+            for key in left_alone:
+                await reset_breaker(tx, key)
+            await record(tx, AuditEntry("tools.restarted", by, {"server": server}, {"breakers": left_alone}))
+        health = await self.toolbox.restart(server)
+        if health.state is ServerState.READY:
+            await self._look(server, await self.toolbox.definitions(server), first_by=UP)
+        return health_view(health)
+
+    def _config(self, server: str) -> ToolServerConfig:
+        config = self.project.config.tools.get(server)
+        if config is None:
+            known = ", ".join(sorted(self.project.config.tools)) or "none"
+            said = f"there is no tool server '{server[:100]}'; configured are: {known}"
+            raise NotFound(said, hint="interlock tools list")
+        return config
+
+
+def kind_of(config: ToolServerConfig) -> str:
+    """What a server is, in a word or two: `builtin workspace`, `command`, `package`, `url`."""
+    kind = config.kinds[0] if config.kinds else "command"
+    return f"builtin {config.builtin}" if config.builtin else kind
+
+
+def _not_accepted(server: str, kinds: Mapping[str, int]) -> str:
+    total = sum(kinds.values())
+    what = "1 tool of {} is not the accepted one" if total == 1 else f"{total} tools of {{}} are not the accepted ones"
+    parts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return f"{what.format(server)} ({parts}): interlock tools show {server}"
+
+
+async def _views(definitions: Sequence[ToolDefinition], config: ToolServerConfig, look: Look) -> list[dict[str, Any]]:
+    """In a thread: what a definition tells of its class takes a moment for each."""
+    return await asyncio.to_thread(lambda: [tool_view(definition, config, look) for definition in definitions])
+
+
+def _scan(definitions: Sequence[ToolDefinition], others: Sequence[ToolRef]) -> dict[tuple[ToolRef, str], Advice]:
+    return {
+        (definition.ref, definition.pin_sha256): tuple(
+            {"kind": found.kind, "where": found.where, "quote": found.quote, "why": found.why}
+            for found in advice(definition, others)
+        )
+        for definition in definitions
+    }

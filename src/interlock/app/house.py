@@ -10,10 +10,14 @@ from interlock.store import Database, database_facts
 
 
 async def keep_house(control: Control) -> None:
-    """Take over from dead workers, expire questions, keep the audit chain, watch agents outside; until cancelled."""
+    """Take over from dead workers, expire questions, keep the audit chain, watch tools and agents outside.
+
+    Until it is cancelled.
+    """
     chores = [
         asyncio.create_task(orchestrator.housekeeping(control.database, this_host()), name="housekeeping"),
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
+        asyncio.create_task(control.fleet.watch(), name="tools"),
     ]
     if control.gateway is not None:
         chores.append(asyncio.create_task(control.gateway.runs.watch(), name="gateway"))

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from interlock.model import Approval, Call, Task, ToolDefinition
+from interlock.model import Approval, Call, Task
 from interlock.store import Row
 
 
@@ -99,21 +99,4 @@ def run_view(row: Row) -> dict[str, Any]:
         "outcome": row["outcome"],
         "started_at": when(row["started_at"]),
         "ended_at": when(row["ended_at"]),
-    }
-
-
-def tool_view(definition: ToolDefinition, accepted: dict[str, str], facts: dict[str, Any]) -> dict[str, Any]:
-    """A tool with its pin; `facts` are class and egress as declared."""
-    pinned = accepted.get(definition.ref.name)
-    pin = "new" if pinned is None else "accepted" if pinned == definition.pin_sha256 else "changed"
-    return {
-        "tool": str(definition.ref),
-        "title": definition.title,
-        "description": definition.description,
-        "input_schema": definition.input_schema,
-        "annotations": definition.annotations,
-        "pin": pin,
-        "pin_sha256": definition.pin_sha256,
-        "internal": definition.internal,
-        **facts,
     }

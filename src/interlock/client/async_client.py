@@ -98,6 +98,12 @@ class AsyncClient:
         raise_problem(self._target, response)
         return response.text
 
+    async def _bytes(self, request: Request[bytes]) -> bytes:
+        with self._target.errors():
+            response = await self._http.request(**self._target.arguments(request))
+        raise_problem(self._target, response)
+        return response.content
+
     async def _lines(self, request: Request[str], *, streaming: bool) -> AsyncGenerator[str]:
         arguments = self._target.arguments(request, streaming=streaming)
         with self._target.errors():
@@ -210,6 +216,10 @@ class AsyncClient:
         """One call with its arguments, decision, result and effect."""
         return await self._send(requests.call(call_id))
 
+    async def artifact(self, call_id: str, sha256: str) -> bytes:
+        """The bytes of one of the `artifacts` in the result of a call: what no model reads."""
+        return await self._bytes(requests.artifact(call_id, sha256))
+
     async def undo_call(self, call_id: str, *, dry_run: bool = False) -> Undoing:
         """Take back the effect of one call, as a task of its own."""
         return await self._send(requests.undo("calls", call_id, dry_run))
@@ -261,9 +271,16 @@ class AsyncClient:
         """One tool (`server.tool`), or one server with its tools and health."""
         return await self._send(requests.tool(name))
 
-    async def pin(self, name: str) -> list[str]:
-        """Accept the present definition of a tool, or of all tools of a server; the tools."""
-        return (await self._send(requests.pin(name)))["accepted"]
+    async def pin(self, name: str, *, seen: Mapping[str, str] | None = None) -> list[str]:
+        """Accept the present definition of a tool, or of all tools of a server; the tools.
+
+        With `seen` (`{tool: pin_sha256}` of all that was looked at) nothing is accepted if it is another one by now.
+        """
+        return (await self._send(requests.pin(name, seen)))["accepted"]
+
+    async def restart_tools(self, server: str) -> dict[str, Any]:
+        """Start a tool server anew, even one that is parked, and close the breakers of its tools; its health then."""
+        return await self._send(requests.restart_tools(server))
 
     async def create_token(
         self, agent: str, *, expires: str | float | None = None, task_id: str | None = None

@@ -203,9 +203,20 @@ def tool(name: str) -> Request[dict[str, Any]]:
     return Request("GET", _path("tools", name), timeout_s=SLOW_S)
 
 
-def pin(name: str) -> Request[dict[str, list[str]]]:
+def pin(name: str, seen: Mapping[str, str] | None = None) -> Request[dict[str, list[str]]]:
     """Accept a definition."""
-    return Request("POST", _path("tools", name, "pin"), timeout_s=SLOW_S)
+    body = None if seen is None else {"seen": dict(seen)}
+    return Request("POST", _path("tools", name, "pin"), body=body, timeout_s=SLOW_S)
+
+
+def restart_tools(server: str) -> Request[dict[str, Any]]:
+    """Start a tool server anew."""
+    return Request("POST", _path("tools", server, "restart"), timeout_s=SLOW_S)
+
+
+def artifact(call_id: str, sha256: str) -> Request[bytes]:
+    """The bytes of an artifact."""
+    return Request("GET", _path("calls", call_id, "artifacts", sha256), timeout_s=SLOW_S)
 
 
 def create_token(agent: str, expires: str | float | None, task_id: str | None) -> Request[Token]:

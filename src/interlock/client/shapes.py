@@ -157,6 +157,7 @@ class Status(TypedDict):
     approvals_pending: int
     workers: list[dict[str, Any]]
     tools: list[dict[str, Any]]
+    breakers: list[dict[str, Any]]
     halts: list[dict[str, Any]]
     config_sha256: str
 

@@ -97,6 +97,12 @@ class Client:
         raise_problem(self._target, response)
         return response.text
 
+    def _bytes(self, request: Request[bytes]) -> bytes:
+        with self._target.errors():
+            response = self._http.request(**self._target.arguments(request))
+        raise_problem(self._target, response)
+        return response.content
+
     def _lines(self, request: Request[str], *, streaming: bool) -> Generator[str]:
         arguments = self._target.arguments(request, streaming=streaming)
         with self._target.errors(), self._http.stream(**arguments) as response:
@@ -204,6 +210,10 @@ class Client:
         """One call with its arguments, decision, result and effect."""
         return self._send(requests.call(call_id))
 
+    def artifact(self, call_id: str, sha256: str) -> bytes:
+        """The bytes of one of the `artifacts` in the result of a call: what no model reads."""
+        return self._bytes(requests.artifact(call_id, sha256))
+
     def undo_call(self, call_id: str, *, dry_run: bool = False) -> Undoing:
         """Take back the effect of one call, as a task of its own."""
         return self._send(requests.undo("calls", call_id, dry_run))
@@ -254,9 +264,16 @@ class Client:
         """One tool (`server.tool`), or one server with its tools and health."""
         return self._send(requests.tool(name))
 
-    def pin(self, name: str) -> list[str]:
-        """Accept the present definition of a tool, or of all tools of a server; the tools."""
-        return self._send(requests.pin(name))["accepted"]
+    def pin(self, name: str, *, seen: Mapping[str, str] | None = None) -> list[str]:
+        """Accept the present definition of a tool, or of all tools of a server; the tools.
+
+        With `seen` (`{tool: pin_sha256}` of all that was looked at) nothing is accepted if it is another one by now.
+        """
+        return self._send(requests.pin(name, seen))["accepted"]
+
+    def restart_tools(self, server: str) -> dict[str, Any]:
+        """Start a tool server anew, even one that is parked, and close the breakers of its tools; its health then."""
+        return self._send(requests.restart_tools(server))
 
     def create_token(self, agent: str, *, expires: str | float | None = None, task_id: str | None = None) -> Token:
         """A token for an agent outside; only this answer holds the token itself, in `token`.

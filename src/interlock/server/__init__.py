@@ -14,19 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["OPEN_PATHS", "Patience", "assistant_server", "create_app", "listen", "serve", "serve_assistant"]
 
 if not TYPE_CHECKING:
-    _MODULES = {
-        "serve": "serving",
-        "listen": "serving",
-        "serve_assistant": "assistant",
-        "assistant_server": "assistant",
-    }
 
     def __getattr__(name: str) -> Any:
         """Load a name that needs FastAPI, uvicorn or MCP, and keep it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        module = import_module(f"{__name__}.{_MODULES.get(name, 'application')}")
+        if name in ("assistant_server", "serve_assistant"):
+            from interlock.server import assistant as module
+        elif name in ("listen", "serve"):
+            from interlock.server import serving as module
+        else:
+            from interlock.server import application as module
         globals()[name] = vars(module)[name]
         return globals()[name]

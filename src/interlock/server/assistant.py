@@ -1,6 +1,5 @@
 """Interlock itself as an MCP server over stdio, for a person's own assistant, which acts with that person's rights."""
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from pydantic import Field, ValidationError
 
-from interlock.model import Conflict, InterlockError, UserError
-from interlock.server.gateway.answers import error_of
+from interlock.model import Conflict, InterlockError, UserError, canonical_sha256
+from interlock.server.mcp_words import error_of, text_of
 from interlock.server.problems import faults
 from interlock.server.schemas import Body
 
@@ -43,20 +42,49 @@ class SubmitOptions(TypedDict, total=False):
 class Platform(Protocol):
     """What the assistant's tools stand on: the client of the HTTP API."""
 
-    async def submit(self, text: str, *, agent: str, **options: Unpack[SubmitOptions]) -> Facts: ...
-    async def task(self, task_id: str) -> Facts: ...
+    async def submit(self, text: str, *, agent: str, **options: Unpack[SubmitOptions]) -> Facts:
+        """Take a task in."""
+        ...
+
+    async def task(self, task_id: str) -> Facts:
+        """The whole story of a task."""
+        ...
+
     async def tasks(
         self, *, state: str | None = None, agent: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> Facts: ...
-    async def approvals(self, *, everything: bool = False) -> Sequence[Facts]: ...
-    async def approval(self, approval_id: str) -> Facts: ...
+    ) -> Facts:
+        """A page of tasks."""
+        ...
+
+    async def approvals(self, *, everything: bool = False) -> Sequence[Facts]:
+        """Questions that wait."""
+        ...
+
+    async def approval(self, approval_id: str) -> Facts:
+        """One question."""
+        ...
+
     async def decide(
         self, approval_id: str, decision: Literal["approve", "deny"], *, binding_sha256: str, reason: str | None = None
-    ) -> Facts: ...
-    async def which(self, text: str) -> str: ...
-    async def undo_task(self, task_id: str, *, dry_run: bool = False) -> Facts: ...
-    async def undo_call(self, call_id: str, *, dry_run: bool = False) -> Facts: ...
-    async def status(self) -> Facts: ...
+    ) -> Facts:
+        """Approve or deny what was seen."""
+        ...
+
+    async def which(self, text: str) -> str:
+        """Whether an id is that of a `task` or of a `call`."""
+        ...
+
+    async def undo_task(self, task_id: str, *, dry_run: bool = False) -> Facts:
+        """Take back the effects of a task."""
+        ...
+
+    async def undo_call(self, call_id: str, *, dry_run: bool = False) -> Facts:
+        """Take back the effect of a call."""
+        ...
+
+    async def status(self) -> Facts:
+        """Is it healthy?"""
+        ...
 
 
 class Submission(Body):
@@ -64,7 +92,7 @@ class Submission(Body):
 
     agent: Annotated[str, Field(description="the name of a configured agent")]
     text: Annotated[str, Field(description="what it shall do: the person's own words, the trusted part")]
-    inputs: Annotated[dict[str, Any], Field(description="data for it; it counts as untrusted")] = {}
+    inputs: Annotated[dict[str, Any], Field(description="data for it; it counts as untrusted", default_factory=dict)]
     priority: Annotated[int, Field(ge=0, le=9, description="0 first")] = 5
     dedupe_key: Annotated[str, Field(max_length=200)] | None = None
 
@@ -205,7 +233,7 @@ async def _undo(platform: Platform, wanted: Undoing) -> dict[str, Any]:
     undo = platform.undo_task if await platform.which(wanted.target) == "task" else platform.undo_call
     plan: dict[str, Any] = dict(await undo(wanted.target, dry_run=True))
     steps = {"steps": plan["steps"], "impossible": plan["impossible"]}
-    sha256 = hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()
+    sha256 = canonical_sha256(steps)
     if wanted.plan_sha256 is None:
         return {**steps, "plan_sha256": sha256, "done": False, "next": "show it to the person; then send plan_sha256"}
     if wanted.plan_sha256 != sha256:
@@ -290,7 +318,7 @@ def _arguments(tool: _Tool, given: dict[str, Any]) -> Body:
 
 def _result(facts: dict[str, Any]) -> types.CallToolResult:
     text = json.dumps(facts, ensure_ascii=False, indent=1)
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=facts)
+    return types.CallToolResult(content=[text_of(text)], structured_content=facts)
 
 
 def _brief(task: Facts) -> dict[str, Any]:

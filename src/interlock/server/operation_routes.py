@@ -1,4 +1,4 @@
-"""The routes of whoever runs the system: state, audit, halt, agents, tools, metrics, shutting down."""
+"""The routes of whoever runs the system: state, audit, halt, agents, metrics, shutting down."""
 
 import json
 from collections.abc import AsyncIterator
@@ -85,24 +85,6 @@ async def agent(control: Plane, name: str) -> Response:
     return JSONResponse(found)
 
 
-async def tools(control: Plane, server: Annotated[str | None, Query(max_length=100)] = None) -> Response:
-    """All tools, or those of one server, with class and pin: `{items}`."""
-    return JSONResponse({"items": await control.fleet.tools(server)})
-
-
-async def tool(control: Plane, name: str) -> Response:
-    """One tool (`server.tool`), or one server with its tools and health."""
-    return JSONResponse(await control.fleet.tool(name))
-
-
-async def pin(
-    control: Plane, by: Principal, name: str, body: Annotated[Nothing, Depends(body_of(Nothing))]
-) -> Response:
-    """Accept the present definition of a tool, or of all tools of a server."""
-    del body
-    return JSONResponse(await control.fleet.pin(name, by))
-
-
 async def metrics(control: Plane) -> Response:
     """The text that Prometheus scrapes; give it the token as a bearer token."""
     return Response(await control.metrics(), media_type=METRICS_TYPE)
@@ -129,9 +111,6 @@ ROUTES = (
     Route("POST", f"{API}/resume", resume, ResumeBody),
     Route("GET", f"{API}/agents", agents),
     Route("GET", f"{API}/agents/{{name}}", agent),
-    Route("GET", f"{API}/tools", tools),
-    Route("GET", f"{API}/tools/{{name}}", tool),
-    Route("POST", f"{API}/tools/{{name}}/pin", pin),
     Route("POST", f"{API}/shutdown", shutdown, status=202),
     Route("GET", "/metrics", metrics, media_type="text/plain"),
     Route("GET", "/api/openapi.json", openapi),

@@ -95,6 +95,14 @@ class ResumeBody(Body):
     scope: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class PinBody(Body):
+    """What was looked at before it is accepted: hashes by `server.tool`; with any others, nothing is accepted."""
+
+    hint: ClassVar[str] = "interlock tools show NAME"
+
+    seen: Annotated[dict[str, str], Field(max_length=2000)] | None = None
+
+
 class TokenBody(Body):
     """A token for an agent outside; `expires` is a duration such as `30d`, and without it it never ends."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from interlock.model import ToolDefinition
+from interlock.model import ToolDefinition, ToolRef
 from interlock.store.database import Row, Transaction
 from interlock.store.sightings import definition_body, storable_text
 
@@ -32,6 +32,12 @@ async def pins(tx: Transaction, server: str) -> dict[str, str]:
     """Accepted definitions of a server; shape `{tool name: sha256}`."""
     rows = await tx.rows("select name, sha256 from tool_pin where server = %s", [server])
     return {row["name"]: row["sha256"] for row in rows}
+
+
+async def accepted_tools(tx: Transaction) -> list[ToolRef]:
+    """The accepted tools of all servers."""
+    rows = await tx.rows("select server, name from tool_pin order by server, name")
+    return [ToolRef(row["server"], row["name"]) for row in rows]
 
 
 async def accept_pin(tx: Transaction, definition: ToolDefinition, by: str, *, replace: bool) -> bool:

@@ -1,7 +1,7 @@
 """An application over a small control plane that lives in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import httpx
@@ -27,8 +27,11 @@ class FakeFleet:
     async def tool(self, name: str) -> dict[str, Any]:
         return {"tool": name}
 
-    async def pin(self, name: str, by: str) -> dict[str, Any]:
-        return {"accepted": [name], "by": by}
+    async def pin(self, name: str, by: str, seen: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return {"accepted": [name], "by": by, "seen": seen}
+
+    async def restart(self, server: str, by: str) -> dict[str, Any]:
+        return {"server": server, "state": "ready", "by": by}
 
 
 class FakeTokens:
@@ -124,6 +127,10 @@ class FakeControl:
     async def call(self, call_id: str) -> dict[str, Any]:
         self._note("call", call_id)
         return {"id": call_id}
+
+    async def artifact(self, call_id: str, sha256: str) -> tuple[dict[str, Any], bytes]:
+        self._note("artifact", call_id, sha256)
+        return {"sha256": sha256, "name": "answer.html", "mime": "text/html"}, b"<script>"
 
     async def resolve_call(self, call_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
         self._note("resolve_call", call_id, body, by)

@@ -92,7 +92,11 @@ async def test_agents_tools_metrics_and_export(http: httpx.AsyncClient) -> None:
     )
     assert len((await http.get("/api/v1/tools?server=workspace")).json()["items"]) == 2
     assert (await http.get("/api/v1/tools/workspace.read")).json() == {"tool": "workspace.read"}
-    assert (await http.post("/api/v1/tools/workspace/pin")).json() == {"accepted": ["workspace"], "by": ADMIN}
+    accepted = {"accepted": ["workspace"], "by": ADMIN, "seen": None}
+    assert (await http.post("/api/v1/tools/workspace/pin")).json() == accepted
+    seen = {"workspace.read": HASH}
+    assert (await http.post("/api/v1/tools/workspace/pin", json={"seen": seen})).json() == {**accepted, "seen": seen}
+    assert (await http.post("/api/v1/tools/workspace/restart")).json()["by"] == ADMIN
     metrics = await http.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert metrics.text == "interlock_build_info 1\n"
@@ -284,3 +288,12 @@ async def test_only_json_is_taken(http: httpx.AsyncClient, control: Any, kind: s
     assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.json()["hint"]
     assert control.asked == []
+
+
+async def test_an_artifact_is_saved_and_never_shown(http: httpx.AsyncClient, control: Any) -> None:
+    answer = await http.get("/api/v1/calls/abcd/artifacts/0123")
+    assert (answer.status_code, answer.content) == (200, b"<script>")
+    assert control.asked == [("artifact", ("abcd", "0123"))]
+    assert answer.headers["content-type"] == "application/octet-stream", "whatever kind it is said to be"
+    assert answer.headers["content-disposition"] == 'attachment; filename="answer.html"'
+    assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""What became of a call, in the words of the protocol: results, open questions, and errors with a hint."""
+"""What became of a call, in the words of the protocol: results, open questions, doubts."""
 
 import datetime
 import json
@@ -7,7 +7,8 @@ from typing import Any
 import mcp_types as types
 
 from interlock.app import MadeCall, OfferedTool
-from interlock.model import ActionClass, Approval, InDoubt, InterlockError, Observation
+from interlock.model import ActionClass, Approval, InDoubt, Observation
+from interlock.server.mcp_words import failed, text_of
 
 CUT = "[the result does not have the declared shape: something of it is left out]"
 
@@ -43,10 +44,10 @@ def _promised(offered: OfferedTool) -> dict[str, Any] | None:
 
 def result_of(offered: OfferedTool, seen: Observation) -> types.CallToolResult:
     """The result of a call that was made, or refused."""
-    text, failed = seen.text, not seen.ok
+    text, is_error = seen.text, not seen.ok
     if seen.ok and seen.structured is None and _promised(offered) is not None:
-        text, failed = f"{text}\n{CUT}", True
-    return types.CallToolResult(content=[_text(text)], structured_content=seen.structured, is_error=failed)
+        text, is_error = f"{text}\n{CUT}", True
+    return types.CallToolResult(content=[text_of(text)], structured_content=seen.structured, is_error=is_error)
 
 
 def pending_of(made: MadeCall, question: Approval) -> types.CallToolResult:
@@ -63,7 +64,7 @@ def pending_of(made: MadeCall, question: Approval) -> types.CallToolResult:
         f"{facts['expires_at']}. Make exactly the same call again to hear the decision; once approved, that runs it, "
         "and only once. Do not look for a way around it."
     )
-    return _failed(words, facts)
+    return failed(words, facts)
 
 
 def doubt_of(made: MadeCall, outcome: InDoubt) -> types.CallToolResult:
@@ -79,21 +80,7 @@ def doubt_of(made: MadeCall, outcome: InDoubt) -> types.CallToolResult:
         f"resolve {outcome.call_id}); until then no further calls are made. It is never repeated by itself. Make exactly "
         "the same call again later to hear what was found."
     )
-    return _failed(words, facts)
-
-
-def error_of(error: InterlockError) -> types.CallToolResult:
-    """An error of ours as a result, so that a model can read what to do."""
-    facts = {"status": "error", "code": error.code, "hint": error.next_step, "retryable": error.retryable}
-    return _failed(f"Error: {error.message}\nhint: {error.next_step}\ncode: {error.code}", facts)
-
-
-def _failed(words: str, facts: dict[str, Any]) -> types.CallToolResult:
-    return types.CallToolResult(content=[_text(words)], structured_content=facts, is_error=True)
-
-
-def _text(text: str) -> types.TextContent:
-    return types.TextContent(type="text", text=text)
+    return failed(words, facts)
 
 
 def _when(moment: datetime.datetime) -> str:

@@ -18,13 +18,13 @@ from interlock.server.bodies import check_storable
 from interlock.server.gateway.answers import (
     carried,
     doubt_of,
-    error_of,
     pending_of,
     read_carried,
     result_of,
     tool_of,
 )
 from interlock.server.gateway.caller import Caller, caller_of, present
+from interlock.server.mcp_words import error_of
 
 NAME = "interlock"
 HOLD_S = 20.0  # a round of a client that carries the question on; it asks again at once, ten times as a rule
