@@ -71,6 +71,11 @@ begin
   if not found then
     return jsonb_build_object('verdict', 'fenced');
   end if;
+  -- The outcome of a read need not wait for the disk: what the agent is told of it is written after it, and does. If
+  -- this is lost before that, the call is open, and a read is simply made again.
+  if in_counter->'labels'->>'action' = 'read' then
+    perform set_config('synchronous_commit', 'off', true);
+  end if;
   update call set state = in_state, ended_at = in_at, result = in_result, effect = in_effect where id = in_call;
   update allowance a set reserved = greatest(0, a.reserved - c.amount), used = a.used + c.actual
     from jsonb_to_recordset(in_claims)

@@ -18,7 +18,7 @@ from interlock.tools.host import wording
 from interlock.tools.host.frames import Frames
 from interlock.tools.host.place import Place
 
-ARRIVE_S = 30.0
+ARRIVE_S = 60.0
 _DETACH = Path(__file__).with_name("detach.py")
 _LOOK_EVERY_S = 0.03
 _SPAWN_EVERY_S = 3.0
