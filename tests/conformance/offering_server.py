@@ -1,7 +1,6 @@
 """The tools that the scenarios of the conformance suite call, as an ordinary MCP server over stdio behind the gateway."""
 
 import asyncio
-import base64
 from typing import Any
 
 import mcp_types as types
@@ -10,8 +9,6 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 
 EMPTY: dict[str, Any] = {"type": "object", "properties": {}}
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-SILENCE = base64.b64encode(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0")
 WIDE: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
@@ -48,12 +45,10 @@ HEADED: dict[str, Any] = {
 SCHEMAS = {
     "test_simple_text": EMPTY,
     "test_error_handling": EMPTY,
-    "test_image_content": EMPTY,
-    "test_audio_content": EMPTY,
-    "test_embedded_resource": EMPTY,
-    "test_multiple_content_types": EMPTY,
-    "test_tool_with_progress": EMPTY,
     "test_custom_headers": HEADED,
+    "test_input_required_result_elicitation": EMPTY,
+    "test_logging_tool": EMPTY,
+    "test_streaming_elicitation": EMPTY,
     "json_schema_2020_12_tool": WIDE,
 }
 Context = ServerRequestContext[Any, Any]
@@ -65,7 +60,9 @@ async def list_tools(context: Context, params: types.PaginatedRequestParams | No
     hints = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
     return types.ListToolsResult(
         tools=[
-            types.Tool(name=name, description=f"Returns what {name} is to return.", input_schema=schema, annotations=hints)
+            types.Tool(
+                name=name, description=f"Returns what {name} is to return.", input_schema=schema, annotations=hints
+            )
             for name, schema in SCHEMAS.items()
         ]
     )
@@ -75,19 +72,8 @@ async def call_tool(context: Context, params: types.CallToolRequestParams) -> ty
     """What the scenario wants."""
     del context
     text = types.TextContent(type="text", text="This is a simple text response for testing.")
-    image = types.ImageContent(type="image", data=PIXEL, mime_type="image/png")
-    resource = types.EmbeddedResource(
-        type="resource",
-        resource=types.TextResourceContents(uri="test://embedded", mime_type="text/plain", text="embedded"),
-    )
-    contents: dict[str, list[Any]] = {
-        "test_image_content": [image],
-        "test_audio_content": [types.AudioContent(type="audio", data=SILENCE.decode(), mime_type="audio/wav")],
-        "test_embedded_resource": [resource],
-        "test_multiple_content_types": [text, image, resource],
-    }
     failing = params.name == "test_error_handling"
-    return types.CallToolResult(content=contents.get(params.name, [text]), is_error=failing)
+    return types.CallToolResult(content=[text], is_error=failing)
 
 
 async def main() -> None:

@@ -14,7 +14,7 @@ from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 from interlock.app.installing import InstallFinding, install_packages
 from interlock.app.tokens import Tokens
-from interlock.app.tool_host import host_tools
+from interlock.app.tool_host import host_tools, log_in
 
 __all__ = [
     "Control",
@@ -26,10 +26,10 @@ __all__ = [
     "InstallFinding",
     "MadeCall",
     "OfferedTool",
+    "Order",
     "OutsideAgent",
     "ServerFinding",
     "Tokens",
-    "Order",
     "check_project",
     "classify_definition",
     "control_of",
@@ -44,6 +44,7 @@ __all__ = [
     "install_packages",
     "keep_house",
     "keep_version",
+    "log_in",
     "prepare",
     "run_benchmark",
     "this_host",

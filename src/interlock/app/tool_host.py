@@ -7,20 +7,69 @@ from asyncio import get_running_loop
 from collections.abc import Mapping
 from pathlib import Path
 
+from interlock.app.shelf import ADMIN, DatabaseShelf, Paste, Present
 from interlock.config import Project, Secrets, Settings, SystemClock
-from interlock.model import canonical_sha256
-from interlock.tools import HostedTools, HostProgram, Packages, Place, Surroundings, Toolbox, ToolHost
+from interlock.model import NotFound, canonical_sha256
+from interlock.tools import (
+    HostedTools,
+    HostProgram,
+    LoginPrompt,
+    Packages,
+    Place,
+    Surroundings,
+    Toolbox,
+    ToolHost,
+    login,
+)
+
+
+def surroundings_of(settings: Settings, project: Project, env: Mapping[str, str], state_dir: Path) -> Surroundings:
+    """Where the tool servers of a project live, with their private homes below `state_dir`; opens nothing."""
+    return Surroundings(
+        folder=project.folder,
+        state_dir=state_dir,
+        env=env,
+        secrets=Secrets(settings.home, env),
+        shelf=DatabaseShelf(settings, project, env),
+        sandbox=project.config.policy.sandbox,
+        packages=Packages(settings.home, env, SystemClock()),
+    )
 
 
 def toolbox_of(settings: Settings, project: Project, env: Mapping[str, str], state_dir: Path) -> Toolbox:
-    """The tool servers of a project as children of this process, with their private homes below `state_dir`."""
-    secrets = Secrets(settings.home, env)
-    clock = SystemClock()
-    packages = Packages(settings.home, env, clock)
-    where = Surroundings(
-        project.folder, state_dir, env, secrets, sandbox=project.config.policy.sandbox, packages=packages
-    )
-    return Toolbox(project.config.tools, where, clock)
+    """The tool servers of a project as children of this process."""
+    return Toolbox(project.config.tools, surroundings_of(settings, project, env, state_dir), SystemClock())
+
+
+async def log_in(
+    settings: Settings,
+    project: Project,
+    env: Mapping[str, str],
+    server: str,
+    person: tuple[Present, Paste | None],
+) -> None:
+    """Let a person log in to a remote tool server, and keep what that gives.
+
+    Args:
+        settings: where the state folder is.
+        project: that the server belongs to.
+        env: for variables in its configuration.
+        server: its name.
+        person: shows the address to open in a browser; reads the address that the browser ended at, if it must.
+
+    Raises:
+        NotFound: no server has that name.
+        InterlockError: it is not remote, asks for no login, can't be used, or the login did not work.
+    """
+    config = project.config.tools.get(server)
+    if config is None:
+        known = ", ".join(sorted(project.config.tools)) or "none"
+        raise NotFound(
+            f"there is no tool server '{server[:100]}'; configured are: {known}", hint="interlock tools list"
+        )
+    where = surroundings_of(settings, project, env, settings.home / "tools" / "login")
+    await login(server, config, where, LoginPrompt(*person), SystemClock())
+    await DatabaseShelf(settings, project, env).note_login(server, ADMIN)
 
 
 def place_of(settings: Settings, project: Project) -> Place:

@@ -151,7 +151,9 @@ def kill_and_take_over(stage: Stage, tell: Teller) -> str:
     story = _finish(stage, task["id"])
     tell.say(f"Another worker took over and finished, {time.monotonic() - killed:.1f} s after the kill.")
     for number in sorted({r["subject"]["call_no"] for r in _records(stage, task["id"], "call.taken_over")}):
-        tell.say(f"Call {number} was under way at the kill: the tool servers outlived the worker, and told its outcome.")
+        tell.say(
+            f"Call {number} was under way at the kill: the tool servers outlived the worker, and told its outcome."
+        )
     keys = [line["key"] for line in stage.log_lines("effects.jsonl")]
     tell.say(f"The tool server's own log: {', '.join(keys)}")
     _expect(sorted(keys) == ENTRIES, f"expected each of {ENTRIES} once")

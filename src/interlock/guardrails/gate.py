@@ -4,6 +4,7 @@ The order of `act`: what the ledger knows -> validate -> classify -> plan -> pol
 -> checkpoint -> intent (one commit) -> execute -> measure -> outcome (one commit) -> label.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -42,12 +43,16 @@ from interlock.model import (
     ToolDefinition,
     ToolRef,
     ToolRefused,
+    ToolUnavailable,
     Unavailable,
     UserError,
 )
 from interlock.store import CallFacts, Database, approval_rows, catalog_rows
 from interlock.store import path_rows as call_path
 from interlock.tools import Tools
+
+_FIRST_LOOKS = 40
+_LOOK_EVERY_S = 0.25
 
 
 class Gate:
@@ -285,6 +290,22 @@ class Gate:
             shown += await self._accepted(name, agent.tools, required=self._servers[name].required)
         return tuple(shown)
 
+    async def _pins(self, server: str) -> Mapping[str, str]:
+        """The accepted tools of a server; one that was never looked at is waited for: `up` may be at it right now.
+
+        Raises:
+            ToolUnavailable: none of its tools was accepted.
+        """
+        for _ in range(_FIRST_LOOKS):
+            async with self._database.transaction() as tx:
+                pins = await catalog_rows.pins(tx, server)
+            if pins:
+                return pins
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise ToolUnavailable(
+            f"no tool of the server '{server}' was accepted yet", hint=f"interlock tools pin {server}"
+        )
+
     async def _accepted(self, server: str, patterns: list[str], *, required: bool) -> list[ToolDefinition]:
         from interlock.tools import granted
 
@@ -294,8 +315,7 @@ class Gate:
             if required:
                 raise
             return []
-        async with self._database.transaction() as tx:
-            pins: Mapping[str, str] = await catalog_rows.pins(tx, server)
+        pins = await self._pins(server)
         good = [definition for definition in definitions if pins.get(definition.ref.name) == definition.pin_sha256]
         if required and len(good) != len(definitions):
             changed = next(definition.ref for definition in definitions if definition not in good)

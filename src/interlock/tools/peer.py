@@ -56,6 +56,9 @@ class Peer(Protocol):
     def sandbox(self) -> str:
         """By what it is confined, for people."""
 
+    def advice(self, server: str) -> str:
+        """What to change so that it starts, as a sentence, when its last words tell; else nothing."""
+
     @property
     def garbage(self) -> str | None:
         """The first thing it said that is no MCP message."""

@@ -164,9 +164,11 @@ class ServerProcess(asyncio.SubprocessProtocol):
         status = self._transport.get_returncode() if self._transport is not None else None
         if status is None:
             return "closed its output" if self.over else None
-        if status < 0:
+        if status < 0 or status > 128:  # what runs it in the sandbox reports a death by signal as 128 and more
             known = {number.value: number.name for number in signal.Signals}
-            return f"was killed by {known.get(-status, f'signal {-status}')}"
+            number = -status if status < 0 else status - 128
+            if status < 0 or number in known:
+                return f"was killed by {known.get(number, f'signal {number}')}"
         return f"exited with status {status}"
 
     def kill(self, verdict: str | None = None) -> None:

@@ -276,7 +276,8 @@ class Supervisor:
         terms = Terms(self._server, self._config.builtin is not None, self._config.concurrency, self._wake.set)
         reason = await self._run_session(Session(terms, on_ready, self._mark_stale), peer)
         if not held:
-            return _Ending(reason)
+            hint = peer.advice(self._server)
+            return _Ending(f"{reason}; hint: {hint}" if hint else reason)
         if rest is Rest.IDLE:
             idle = f"idle: tool server '{self._server}' was not called for {self._config.idle_timeout:g} s"
             return _Ending(f"{idle}; the next call starts it", ready=True, useful=True, rest=rest)
@@ -343,6 +344,8 @@ async def _load_sdk() -> None:
 
 
 def _import_client() -> None:
+    from interlock.sandbox import prospect
     from interlock.tools import opening, session
 
+    prospect()  # asks the machine once, which takes a moment
     del opening, session

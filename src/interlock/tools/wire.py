@@ -13,6 +13,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId, jsonrpc_message_adapter
 
 from interlock.resilience import Deadline
+from interlock.sandbox import Confinement
+from interlock.tools.advice import advice
 from interlock.tools.process import ServerProcess
 from interlock.tools.sending import Sending, current_sending
 
@@ -40,11 +42,16 @@ class Wire:
     polled = False
     trouble: str | None = None
 
-    def __init__(self, process: ServerProcess, sandbox: str) -> None:
+    def __init__(self, process: ServerProcess, sandbox: str, confinement: Confinement | None = None) -> None:
         self.process = process
         self.sandbox = sandbox
+        self._confinement = confinement
         self.garbage: str | None = None
         self._under_way: dict[RequestId, Sending] = {}
+
+    def advice(self, server: str) -> str:
+        """What to grant so that it starts, when its last words tell."""
+        return advice(server, self.words(), self._confinement)
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple["Inbox", "Outbox"]]:

@@ -157,12 +157,14 @@ async def postgres(folder: Path, superuser: str, mark: str) -> AsyncIterator[dic
         connection.execute("insert into planted values (%s)", (mark,))
     folder.mkdir(mode=0o700)
 
+    under_way: set[asyncio.Task[None]] = set()
+
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back_reader, back_writer = await asyncio.open_unix_connection(target)
-        with suppress(ConnectionError):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, back_writer))
-                group.create_task(_copy(back_reader, writer))
+        for source, sink in ((reader, back_writer), (back_reader, writer)):
+            task = asyncio.create_task(_copy(source, sink))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
 
     server = await asyncio.start_unix_server(hand_on, folder / ".s.PGSQL.5432")
     try:
@@ -170,15 +172,19 @@ async def postgres(folder: Path, superuser: str, mark: str) -> AsyncIterator[dic
     finally:
         server.close()
         await asyncio.wait_for(server.wait_closed(), 10)
+        for task in tuple(under_way):
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         with psycopg.connect(superuser, autocommit=True) as connection:
             connection.execute("drop database third_party with (force)")
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
+        with suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
     finally:
         writer.close()
 

@@ -185,7 +185,8 @@ FLEET: tuple[Member, ...] = (
         "pypi:mcp-server-fetch==2026.10.24",
         1,
         "a local web page",
-        (Step("fetch", {"url": "http://127.0.0.1:{page_port}/page.html"}),),
+        # Not `raw`, it would fetch code from npm at its first call, into its own installation, which is read-only.
+        (Step("fetch", {"url": "http://127.0.0.1:{page_port}/page.html", "raw": True}),),
         ("the mark is {mark}",),
         args=("--ignore-robots-txt", "--allow-private-ips"),
         network=True,
