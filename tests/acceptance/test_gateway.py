@@ -265,6 +265,11 @@ async def test_what_a_client_carries_is_bound_to_its_call_and_its_token(running:
         ):
             with pytest.raises(Exception, match="requestState"):
                 await client.session.call_tool(name, args, request_state=state, allow_input_required=True)
+        for tampered in (f"{state}x", state[:-2], "v1.AAAA", ""):
+            with pytest.raises(Exception, match="requestState"):
+                await client.session.call_tool(
+                    "log__append_keyed", wanted, request_state=tampered, allow_input_required=True
+                )
         async with running.agent(running.token_of("coder"), "2026-07-28") as other:
             with pytest.raises(Exception, match="requestState"):
                 await other.session.call_tool("log__append_keyed", wanted, request_state=state)

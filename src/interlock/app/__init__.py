@@ -15,6 +15,7 @@ from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 from interlock.app.installing import InstallFinding, install_packages
 from interlock.app.tokens import Tokens
 from interlock.app.tool_host import host_tools, log_in
+from interlock.app.tool_tests import ServerTest, try_tools
 
 __all__ = [
     "Control",
@@ -29,6 +30,7 @@ __all__ = [
     "Order",
     "OutsideAgent",
     "ServerFinding",
+    "ServerTest",
     "Tokens",
     "check_project",
     "classify_definition",
@@ -48,6 +50,7 @@ __all__ = [
     "prepare",
     "run_benchmark",
     "this_host",
+    "try_tools",
     "verify_export",
     "wake_tools",
     "worker_of",

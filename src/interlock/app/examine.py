@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from interlock.app.fleet import concerns_of
 from interlock.app.ground import foundation
 from interlock.app.house import DatabaseFacts, facts_of
 from interlock.app.tool_host import toolbox_of
@@ -11,15 +12,20 @@ from interlock.model import ServerHealth
 from interlock.sandbox import prospect
 
 
-async def examine_database(settings: Settings, project: Project, env: Mapping[str, str]) -> tuple[str, DatabaseFacts]:
-    """Start or reach the database, bring it up to date, and ask what it is; with `embedded` or `external`.
+async def examine_database(
+    settings: Settings, project: Project, env: Mapping[str, str]
+) -> tuple[str, DatabaseFacts, list[str]]:
+    """Start or reach the database, bring it up to date, and ask what it is, and which tools can't be called and why.
+
+    Returns `embedded` or `external`, the facts, and sentences about tools.
 
     Raises:
         DatabaseUnavailable: it does not answer.
         DatabaseUnfit: it is too old, or a role is not what it must be.
     """
     async with foundation(settings, project, env, pool=2) as ground:
-        return ground.kind, await facts_of(ground.database)
+        concerns, _ = await concerns_of(ground.database, project)
+        return ground.kind, await facts_of(ground.database), concerns
 
 
 def examine_sandbox() -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock.app import pinning
@@ -68,7 +68,7 @@ class Fleet:
             except InterlockError as error:
                 problems.append(f"tool server {server}: {error.message}")
                 continue
-            await self._look(server, definitions, first_by=by)
+            await self.look(server, definitions, first_by=by)
         return problems
 
     async def watch(self) -> None:
@@ -88,10 +88,10 @@ class Fleet:
         """
         for health in await self.health():
             if health.state is ServerState.READY and seen.get(health.server) != health.listing_sha256:
-                await self._look(health.server, await self.toolbox.definitions(health.server), first_by=UP)
+                await self.look(health.server, await self.toolbox.definitions(health.server), first_by=UP)
                 seen[health.server] = health.listing_sha256
 
-    async def _look(self, server: str, definitions: Sequence[ToolDefinition], first_by: str | None = None) -> Look:
+    async def look(self, server: str, definitions: Sequence[ToolDefinition], first_by: str | None = None) -> Look:
         """Compare with what was accepted; with `first_by`, a server that was never accepted is, as it is now."""
         async with self._looking:
             look = await pinning.look(self.database, server, definitions)
@@ -101,20 +101,11 @@ class Fleet:
                 if not await catalog_rows.pins(tx, server):
                     await pinning.accept(tx, server, definitions, (), first_by)
         await self._log_advice(definitions)
-        return await pinning.known(self.database, server)
+        return replace(await pinning.known(self.database, server), fresh=True)
 
     async def concerns(self) -> tuple[list[str], list[dict[str, Any]]]:
         """Sentences about tools that are not the accepted ones or are left alone, and the breakers of all tools."""
-        async with self.database.transaction() as tx:
-            counted = await sighting_rows.counted(tx)
-            breakers = breaker_views(await breaker_listing(tx))
-        warnings = [_not_accepted(server, counted[server]) for server in self.project.config.tools if server in counted]
-        warnings += [
-            f"{found['tool']} is left alone after {found['failures']} failures in a row: {found['reason']}"
-            for found in breakers
-            if found["phase"] != "closed"
-        ]
-        return warnings, breakers
+        return await concerns_of(self.database, self.project)
 
     # ---- showing them --------------------
 
@@ -133,7 +124,7 @@ class Fleet:
     async def _listed(self, server: str) -> list[dict[str, Any]]:
         config = self._config(server)
         definitions = await self.toolbox.definitions(server)
-        return await _views(definitions, config, await self._look(server, definitions))
+        return await _views(definitions, config, await self.look(server, definitions))
 
     async def tool(self, name: str) -> dict[str, Any]:
         """One tool, or one server with its tools and health; `name` is `server` or `server.tool`."""
@@ -143,7 +134,7 @@ class Fleet:
     async def _one(self, ref: ToolRef) -> dict[str, Any]:
         config = self._config(ref.server)
         definitions = await self.toolbox.definitions(ref.server)
-        look = await self._look(ref.server, definitions)
+        look = await self.look(ref.server, definitions)
         found = next((definition for definition in definitions if definition.ref == ref), None)
         sighted = [view for view in sighting_views(ref.server, look) if view["tool"] == str(ref)]
         if found is None:
@@ -172,7 +163,7 @@ class Fleet:
         problem = None
         try:
             definitions = await self.toolbox.definitions(server)
-            look = await self._look(server, definitions)
+            look = await self.look(server, definitions)
         except NotFound:
             raise
         except InterlockError as error:
@@ -237,7 +228,7 @@ class Fleet:
         server, dot, tool = name.partition(".")
         self._config(server)
         definitions = await self.toolbox.definitions(server, refresh=True)
-        look = await self._look(server, definitions)
+        look = await self.look(server, definitions)
         chosen = {str(found.ref): found for found in definitions if not dot or found.ref.name == tool}
         missing = {one: found for one, found in look.sightings.items() if found.kind == "missing"}
         gone = {f"{server}.{one}": found for one, found in missing.items() if not dot or one == tool}
@@ -260,7 +251,7 @@ class Fleet:
             await record(tx, AuditEntry("tools.restarted", by, {"server": server}, {"breakers": left_alone}))
         health = await self.toolbox.restart(server)
         if health.state is ServerState.READY:
-            await self._look(server, await self.toolbox.definitions(server), first_by=UP)
+            await self.look(server, await self.toolbox.definitions(server), first_by=by)
         return health_view(health)
 
     def _config(self, server: str) -> ToolServerConfig:
@@ -270,6 +261,21 @@ class Fleet:
             said = f"there is no tool server '{server[:100]}'; configured are: {known}"
             raise NotFound(said, hint="interlock tools list")
         return config
+
+
+async def concerns_of(database: Database, project: Project) -> tuple[list[str], list[dict[str, Any]]]:
+    """What the database knows of tools that can't be called now; see `Fleet.concerns`."""
+    async with database.transaction() as tx:
+        counted = await sighting_rows.counted(tx)
+        breakers = breaker_views(await breaker_listing(tx))
+    warnings = [_not_accepted(server, counted[server]) for server in project.config.tools if server in counted]
+    warnings += [
+        f"{found['tool']} is left alone after {found['failures']} failures in a row ({found['reason']});"
+        f" to try it now: interlock tools restart {found['tool'].partition('.')[0]}"
+        for found in breakers
+        if found["phase"] != "closed"
+    ]
+    return warnings, breakers
 
 
 def kind_of(config: ToolServerConfig) -> str:

@@ -25,11 +25,17 @@ class Look:
         pins: accepted definitions, as `{tool name: sha256}`; empty for a server that was never accepted.
         sightings: the tools that are not the accepted ones, by name.
         renames: guesses which new tool is a missing one under another name, by the new name.
+        fresh: nothing of the server had been accepted before this look, which accepted all of it.
     """
 
     pins: Mapping[str, str]
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
     renames: Mapping[str, Renamed] = field(default_factory=dict)
+    fresh: bool = False
+
+    def count(self, kind: str) -> int:
+        """How many tools are `new`, `changed` or `missing`."""
+        return sum(sighting.kind == kind for sighting in self.sightings.values())
 
     @property
     def first(self) -> bool:

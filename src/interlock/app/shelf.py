@@ -55,6 +55,9 @@ class DatabaseShelf:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Transaction]:
-        async with self._one, foundation(self.settings, self.project, self.env, pool=1) as ground:
-            async with ground.database.transaction() as tx:
-                yield tx
+        async with (
+            self._one,
+            foundation(self.settings, self.project, self.env, pool=1) as ground,
+            ground.database.transaction() as tx,
+        ):
+            yield tx

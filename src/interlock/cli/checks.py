@@ -153,7 +153,7 @@ async def database_findings(settings: Settings, project: "Project", env: Mapping
     from interlock.app import examine_database
 
     try:
-        kind, facts = await examine_database(settings, project, env)
+        kind, facts, concerns = await examine_database(settings, project, env)
     except InterlockError as error:
         return [Finding("database", False, True, error.message, _database_fix(settings, project, error))]
     vector = f"version {facts.vector}" if facts.vector else "not there: memory will search by words only"
@@ -166,6 +166,7 @@ async def database_findings(settings: Settings, project: "Project", env: Mapping
         judged("database role", role, role_fix, ok=not facts.mighty, required=True),
         judged("pgvector", vector, vector_fix, ok=facts.vector is not None, required=False),
         judged("clock", ahead, "timedatectl set-ntp on", ok=abs(facts.ahead_s) < MOST_CLOCK_S, required=False),
+        *(Finding("tools", False, False, said, fix) for said, _, fix in (text.rpartition(": ") for text in concerns)),
     ]
 
 

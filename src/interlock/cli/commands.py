@@ -74,7 +74,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("tools show", "tools:show", "One tool, or one server with its health"),
         _entry("tools pin", "tools:pin", "Accept the present definition of a tool or server"),
         _entry("tools restart", "tools:restart", "Start a tool server anew, even one that is parked"),
-        _entry("tools test", "tools_test:test", "Try every tool server: start, list, one safe call"),
+        _entry("tools test", "tools_test:try_servers", "Try every tool server: start, list, one safe call"),
         _entry("tools login", "tools_login:login", "Log in to a remote tool server with a browser"),
         _entry("tools install", "tools_install:install", "Install the packages of tool servers, pinned"),
         _entry("tools classify", "tools_classify:classify", "What a tool does, from its definition alone"),

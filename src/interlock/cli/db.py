@@ -16,7 +16,7 @@ def migrate(*, project: Project = None, json: Json = False) -> int:
 
     settings = Settings.from_env(os.environ)
     found = load_project(folder_of(project), os.environ)
-    kind, facts = asyncio.run(examine_database(settings, found, os.environ))
+    kind, facts, _ = asyncio.run(examine_database(settings, found, os.environ))
     document = {"up_to_date": True, "kind": kind, "postgres": facts.version, "role": facts.role}
     emit(document, [f"the {kind} database (PostgreSQL {facts.version}) is up to date"], as_json=json)
     return edge.OK

@@ -98,6 +98,18 @@ class BreakerConfig(Strict):
     cooldown: PositiveDurationS = 30.0
 
 
+class SafeCallConfig(Strict):
+    """A call that does no harm, by which `interlock tools test` sees whether a server works.
+
+    Attributes:
+        tool: its name at the server; it must be declared as a read.
+        args: its arguments.
+    """
+
+    tool: Annotated[str, Field(min_length=1, max_length=512)]
+    args: dict[str, Any] = {}
+
+
 class ToolServerConfig(Strict):
     """One MCP server: one that comes with interlock, a command that speaks MCP over stdio, a package, or a URL.
 
@@ -128,6 +140,7 @@ class ToolServerConfig(Strict):
         concurrency: calls under way at one time; more wait for their turn.
         sandbox: how its process is confined.
         breaker: when a tool of it that keeps failing is left alone.
+        test: the call that `interlock tools test` makes; without it, a read that needs no arguments.
         contracts: by tool name.
     """
 
@@ -156,6 +169,7 @@ class ToolServerConfig(Strict):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 64
     sandbox: SandboxConfig = SandboxConfig()
     breaker: BreakerConfig = BreakerConfig()
+    test: SafeCallConfig | None = None
     contracts: dict[str, ContractConfig] = {}
 
     @field_validator("env", "headers")

@@ -69,12 +69,17 @@ def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
 
 
 def refuse_unsafe_checks(servers: Mapping[str, ToolServerConfig]) -> None:
-    """A `verify:` check is made by the gate itself, so it must be a declared read.
+    """What the gate makes by itself, a `verify:` check or the call of a `test:`, must be a declared read.
 
     Raises:
         ConfigError: it names no configured server, or a tool that is not declared as a read.
     """
     for name, server in servers.items():
+        tried = server.test.tool if server.test is not None else None
+        if tried is not None and contract_of(server, tried).action_class is not _READ:
+            raise ConfigError(
+                f"tools.{name}.test: {tried} is not declared as a read: expected `contracts: {{{tried}: {{class: read}}}}`"
+            )
         for tool, contract in server.contracts.items():
             if contract.verify is None:
                 continue

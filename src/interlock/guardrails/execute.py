@@ -7,7 +7,7 @@ from typing import Any
 
 from interlock.audit import record
 from interlock.config import fault_point
-from interlock.guardrails import ledger
+from interlock.guardrails import artifacts, ledger
 from interlock.guardrails.case import Case
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.degraded import degraded
@@ -70,12 +70,20 @@ class Executor:
         except (ToolLost, ToolTimeout, ToolUnavailable) as error:
             return await self._unanswered(case, sending, error)
         fault_point("call.executed")
+        result = await self._with_artifacts(case, result)
         if self._unknown(case, result):
             return await self._settle_doubt(case, result.text[:_DOUBT_CHARS], over=False)
         outcome = await self._commit(case, await self._outcome_of(case, result))
         await self.shelter.answered(case, result)
         await self.shelter.changing(case)
         return outcome
+
+    async def _with_artifacts(self, case: Case, result: ToolResult) -> ToolResult:
+        """What is too large for a model, or no text, is kept beside the call."""
+        if result.overflow is None and not result.attachments:
+            return result
+        async with self.database.transaction() as tx:
+            return await artifacts.keep(tx, result, case.call.id)
 
     def _unknown(self, case: Case, result: ToolResult) -> bool:
         """A server of ours says that it does not know itself whether what it passed on took effect."""
@@ -201,7 +209,10 @@ class Executor:
             if self._repeatable(case):
                 return None
             return await self._settle_doubt(case, f"a worker died during the call; {error.message}", over=False)
-        return None if result is None else await self._commit(case, await self._outcome_of(case, result))
+        if result is None:
+            return None
+        result = await self._with_artifacts(case, result)
+        return await self._commit(case, await self._outcome_of(case, result))
 
     async def _look_at_state(self, case: Case, before: dict[str, Any]) -> ActOutcome:
         """What the call was to change is as before: it did nothing, and runs now. As expected after: it is done."""

@@ -1,5 +1,6 @@
 """Submit, queue, work, verify, retry or escalate, results: the life of tasks from admission to their final state."""
 
+from interlock.orchestrator.checkup import Checkup, checkup
 from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_call, set_halt
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle
@@ -11,6 +12,7 @@ from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submi
 from interlock.orchestrator.worker import Host, Worker, housekeeping
 
 __all__ = [
+    "Checkup",
     "DbosEngine",
     "Engine",
     "Host",
@@ -22,6 +24,7 @@ __all__ = [
     "Submitted",
     "Worker",
     "cancel",
+    "checkup",
     "decide",
     "handle",
     "housekeeping",

@@ -121,3 +121,14 @@ async def test_what_needs_a_person_still_does_when_it_stands_in(scene: Build, tm
     outcome = await made.act("gone.append", {"key": "k", "text": "x"})
     assert not isinstance(outcome, Held)
     assert told(outcome)["tried"] == ["good.append"]
+
+
+async def test_what_is_too_large_for_a_model_is_kept_beside_the_call(scene: Build, tmp_path: Path) -> None:
+    made = await scene({"log": faulty(tmp_path / "log", contracts={"big": READ})}, ["log.*"])
+    done = await made.done("log.big", {"bytes": 1_000_000})
+    assert done.observation.ok
+    assert len(done.observation.text) < 400_000
+    assert "--artifact" in done.observation.text
+    async with made.database.transaction() as tx:
+        rows = await tx.rows("select size from blob")
+    assert any(row["size"] >= 1_000_000 for row in rows)

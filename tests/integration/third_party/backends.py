@@ -19,9 +19,8 @@ from typing import Any
 
 import psycopg
 
-NEEDED = {  # a program, and the Debian packages that bring it
+_NEEDED = {  # a program, and the Debian package that brings it
     "bwrap": "bubblewrap",
-    "chromium": "chromium",
     "git": "git",
     "node": "nodejs",
     "npm": "npm",
@@ -33,7 +32,9 @@ _START_S = 60.0
 
 def missing() -> list[str]:
     """The Debian packages that are missing."""
-    return [package for program, package in NEEDED.items() if shutil.which(program) is None]
+    absent = [package for program, package in _NEEDED.items() if shutil.which(program) is None]
+    browsers = ("chromium-headless-shell", "chromium")
+    return absent if any(map(shutil.which, browsers)) else [*absent, browsers[0]]
 
 
 def files(folder: Path, mark: str) -> dict[str, str]:

@@ -5,13 +5,15 @@ of the marks that were planted before any server was started. The last step of a
 and repeated; those before it prepare for it. A member without steps needs an account elsewhere: it only lists.
 """
 
+import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
 from interlock.config import ToolServerConfig, parse_package
 from interlock.tools import PackageSpec, spec_of
 
-CHROMIUM = "/usr/bin/chromium"
+# The one without windows needs half the memory.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or "chromium"
 
 
 @dataclass(frozen=True)

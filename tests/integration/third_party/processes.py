@@ -7,19 +7,16 @@ from pathlib import Path
 _PROC = Path("/proc")
 
 
-def trees(roots: Iterable[int]) -> dict[int, list[int]]:
-    """The processes below each root, itself included, as they are now."""
+def tree(root: int) -> list[int]:
+    """A process and all below it, as they are now, the outer ones first."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (parent := _parent(entry)) is not None:
             children.setdefault(parent, []).append(int(entry.name))
-    found = {}
-    for root in roots:
-        below = [root]
-        for pid in below:
-            below += children.get(pid, [])
-        found[root] = below
-    return found
+    below = [root]
+    for pid in below:
+        below += children.get(pid, [])
+    return below
 
 
 def _parent(entry: Path) -> int | None:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,43 +44,39 @@ class Row:
     protocol: str
     pss_mb: float = 0.0
     call_ms: float = 0.0
-    outside: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="module")
-def packages() -> Iterator[Packages]:
+def cache() -> Path:
     """All packages of the fleet, installed into a folder that the next run finds again."""
     if absent := backends.missing():
         pytest.skip(f"missing: apt-get install --no-install-recommends {' '.join(absent)}")
     cache = Path(os.environ.get("INTERLOCK_TEST_CACHE") or Path.home() / ".cache" / "interlock-tests")
     cache.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=cache, prefix="downloads-") as downloads:
-        started = time.monotonic()
-        ready = _installed(cache, Path(downloads))
-        print(f"\n{len(FLEET)} packages ready in {time.monotonic() - started:.1f} s below {cache}")
-        yield ready
+        _install(cache, Path(downloads))
+    print(f"\n{len(FLEET)} packages ready after {time.monotonic() - started:.1f} s, below {cache}")
+    return cache
 
 
-def _installed(cache: Path, downloads: Path) -> Packages:
+def _install(cache: Path, downloads: Path) -> None:
     shared = {"UV_CACHE_DIR": str(downloads / "uv"), "NPM_CONFIG_CACHE": str(downloads / "npm")}
     shared |= {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
     plain = {**os.environ, **shared}
-    # Settings of pip keep an installation from using uv, unless uv has one about indexes, too; this one is its default.
+    # uv is much quicker, but not used where there are settings for pip, unless it has one for indexes: here its default.
     quick = {name: value for name, value in plain.items() if not name.startswith("PIP_")}
-    ways = [Packages(cache, {**quick, "UV_INDEX_STRATEGY": "first-index"}, SystemClock())]
-    ways += [Packages(cache, plain, SystemClock())]
+    with_uv = Packages(cache, {**quick, "UV_INDEX_STRATEGY": "first-index"}, SystemClock())
+    as_set_up = Packages(cache, plain, SystemClock())
 
     def install(member: Member) -> None:
         try:
-            ways[0].install(member.spec())
+            with_uv.install(member.spec())
         except InstallFailed:
-            if member.registry != "pypi":
-                raise
-            ways[1].install(member.spec())
+            as_set_up.install(member.spec())
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(install, FLEET))
-    return ways[0]
 
 
 @contextmanager
@@ -97,12 +93,14 @@ def _programs(folder: Path, mark: str) -> Iterator[dict[str, str]]:
 class Trial:
     """The fleet in one toolbox."""
 
-    def __init__(self, folder: Path, packages: Packages, facts: dict[str, str]) -> None:
-        cache = packages._root.parents[1]
+    def __init__(self, folder: Path, cache: Path, facts: dict[str, str]) -> None:
         self.facts = facts
-        where = Surroundings(folder, folder / "state", os.environ, Secrets(cache, os.environ), packages=packages)
-        self.box = Toolbox({member.name: member.config(facts) for member in FLEET}, where, SystemClock())
+        env, clock = os.environ, SystemClock()
+        packages = Packages(cache, env, clock)
+        where = Surroundings(folder, folder / "state", env, Secrets(cache, env), packages=packages)
+        self.box = Toolbox({member.name: member.config(facts) for member in FLEET}, where, clock)
         self.rows: dict[str, Row] = {}
+        self.outside: dict[str, set[str]] = {member.name: set() for member in FLEET}
 
     async def start(self) -> None:
         """Start all, some at one time, and list."""
@@ -133,6 +131,7 @@ class Trial:
             started = time.monotonic()
             answer = await self.box.call(ToolRef(member.name, step.tool), filled(step.args, self.facts), how)
             row.call_ms = 1000 * (time.monotonic() - started)
+            self.outside[member.name] |= processes.outside(self._tree(member.name))
             if not answer.ok:
                 return [f"{member.name}.{step.tool} failed: {answer.text[:2000]}"]
         return [f"{member.name}: no {text} in {_said(answer)}" for text in self._lacking(member, answer)]
@@ -146,13 +145,15 @@ class Trial:
 
     def look(self) -> dict[str, list[int]]:
         """Measure what runs; the processes of each server."""
-        found = processes.trees(pid for row in self.rows.values() if (pid := row.health.pid) is not None)
-        by_name = {}
-        for name, row in self.rows.items():
-            by_name[name] = found.get(row.health.pid or 0, [])
-            row.pss_mb = processes.pss_mb(by_name[name])
-            row.outside |= processes.outside(by_name[name])
-        return by_name
+        found = {name: self._tree(name) for name in self.rows}
+        for name, pids in found.items():
+            self.rows[name].pss_mb = processes.pss_mb(pids)
+            self.outside[name] |= processes.outside(pids)
+        return found
+
+    def _tree(self, server: str) -> list[int]:
+        pid = self.rows[server].health.pid
+        return processes.tree(pid) if pid is not None else []
 
     def table(self) -> str:
         lines = [
@@ -210,11 +211,11 @@ def _confined(trial: Trial, running: dict[str, list[int]]) -> None:
         if not member.network:
             assert processes.interfaces(pids[-1]) == {"lo"}, member.name
             assert not processes.same_network(pids[-1]), member.name
-        assert trial.rows[member.name].outside == set(), member.name
+        assert trial.outside[member.name] == set(), member.name
 
 
 async def test_the_fleet_works_together_and_matches_its_pins(
-    packages: Packages, interlock_postgres: Any, tmp_path: Path
+    cache: Path, interlock_postgres: Any, tmp_path: Path
 ) -> None:
     mark = f"kingfisher{secrets.token_hex(6)}"
     folder = tmp_path / "project"
@@ -222,7 +223,7 @@ async def test_the_fleet_works_together_and_matches_its_pins(
     superuser = interlock_postgres.attached.superuser_conninfo
     with _programs(folder, mark) as facts:
         async with backends.postgres(folder / "pg", superuser, mark) as more:
-            trial = Trial(folder, packages, {**facts, **more})
+            trial = Trial(folder, cache, {**facts, **more})
             try:
                 await _try(trial)
             finally:

@@ -13,8 +13,10 @@ import textwrap
 import threading
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -45,7 +47,14 @@ class Shop:
     def again(self) -> Packages:
         return Packages(self.home, self.env, ManualClock())
 
-    def wheel(self, name: str, version: str, requires: tuple[str, ...] = (), programs: tuple[str, ...] = ("",)) -> None:
+    def wheel(
+        self,
+        name: str,
+        version: str,
+        requires: tuple[str, ...] = (),
+        programs: tuple[str, ...] = ("",),
+        extra: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """A wheel with programs that print the version and their arguments; `""` stands for its own name."""
         module = name.replace("-", "_")
         info = f"{module}-{version}.dist-info"
@@ -56,6 +65,7 @@ class Shop:
             + "".join(f"Requires-Dist: {one}\n" for one in requires),
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             f"{info}/entry_points.txt": f"[console_scripts]\n{scripts}" if scripts else "",
+            **extra,
         }
         rows = [f"{path},sha256={_digest(text)},{len(text)}" for path, text in files.items()]
         files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
@@ -120,6 +130,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 ANY = PackageSpec("pypi", "thing")
+PYTHON_LIB = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 def test_installed_once_found_without_a_registry_and_upgraded_when_asked(shop: Shop) -> None:
@@ -262,6 +273,13 @@ def test_other_files_under_the_same_version_are_refused(shop: Shop) -> None:
     assert "--upgrade" in caught.value.next_step
     accepted = shop.packages.install(ANY, upgrade=True)
     assert accepted.integrity != first.integrity
+
+
+def test_a_compiled_program_of_a_wheel_can_be_run(shop: Shop) -> None:
+    shop.wheel("thing", "1.0", extra={"thing_bin/tool": "\x7fELF and so on", "thing_bin/text": "no program"})
+    site = shop.packages.install(ANY).folder / PYTHON_LIB
+    modes = {name: (site / "thing_bin" / name).stat().st_mode & 0o111 for name in ("tool", "text")}
+    assert modes == {"tool": 0o111, "text": 0}
 
 
 async def test_ensuring_waits_in_a_thread_and_stops_with_its_caller(shop: Shop) -> None:

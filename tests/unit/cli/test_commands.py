@@ -18,7 +18,7 @@ PROMISED = (
     "approvals list|show",
     "calls show|resolve",
     "agents list|show",
-    "tools list|show|pin|install|classify",
+    "tools list|show|pin|restart|test|login|install|classify",
     "audit list|verify|export",
     "db migrate",
     "tokens create|list|revoke",

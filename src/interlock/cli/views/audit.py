@@ -25,12 +25,13 @@ def records_table(items: list[dict[str, Any]], paint: Paint, width: int | None) 
 
 
 def detail_words(item: dict[str, Any]) -> str:
-    """What a record says, in a line: names first, hashes left out."""
-    detail = item.get("detail") or {}
+    """What a record says, in a line: names first, hashes left out, of mappings only the keys."""
+    server = (item.get("subject") or {}).get("server")
+    detail = {**({"server": server} if server else {}), **(item.get("detail") or {})}
     words = [
-        f"{name}={one_line(value, 120)}"
+        f"{name}={one_line(', '.join(value) if isinstance(value, dict) else value, 120)}"
         for name, value in detail.items()
-        if value not in (None, "", [], {}) and not name.endswith("sha256") and not isinstance(value, dict)
+        if value not in (None, "", [], {}) and not name.endswith("sha256")
     ]
     return " ".join(words)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from interlock.cli.output import Paint, fields
 from interlock.cli.views.effects import argument_lines, effect_lines, effect_summary
-from interlock.cli.words import block, clean, compact, moment, one_line, short
+from interlock.cli.words import block, clean, compact, moment, one_line, short, size
 
 
 def decision_words(call: dict[str, Any], paint: Paint) -> str:
@@ -57,7 +57,19 @@ def call_page(call: dict[str, Any], paint: Paint) -> list[str]:
     result = call.get("result")
     if result:
         lines += [f"  {paint('result', 'dim')}", *block(str(result.get("text", "")), 4)]
+        lines += _artifact_lines(result.get("artifacts") or [], paint)
     return [*lines, *next_step(call)]
+
+
+def _artifact_lines(artifacts: list[dict[str, Any]], paint: Paint) -> list[str]:
+    """What was answered beyond the text, and where to get it."""
+    if not artifacts:
+        return []
+    rows = [
+        f"    {found['sha256'][:12]}  {size(found['size_bytes'])}  {one_line(found['mime'], 60)}  {clean(found['name'])}"
+        for found in artifacts
+    ]
+    return [f"  {paint('artifacts', 'dim')} (--artifact SHA)", *rows]
 
 
 def next_step(call: dict[str, Any]) -> list[str]:
