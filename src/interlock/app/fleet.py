@@ -18,7 +18,7 @@ from interlock.app.tool_views import (
 )
 from interlock.audit import record
 from interlock.config import Project, ToolServerConfig
-from interlock.guardrails import advice, breaker_listing, contract_of, opinion, reset_breaker
+from interlock.guardrails import advice_on, breaker_listing, contract_of, opinion, reset_breaker
 from interlock.model import (
     AuditEntry,
     Conflict,
@@ -269,13 +269,7 @@ async def concerns_of(database: Database, project: Project) -> tuple[list[str], 
         counted = await sighting_rows.counted(tx)
         breakers = breaker_views(await breaker_listing(tx))
     warnings = [_not_accepted(server, counted[server]) for server in project.config.tools if server in counted]
-    warnings += [
-        f"{found['tool']} is left alone after {found['failures']} failures in a row ({found['reason']});"
-        f" to try it now: interlock tools restart {found['tool'].partition('.')[0]}"
-        for found in breakers
-        if found["phase"] != "closed"
-    ]
-    return warnings, breakers
+    return [*warnings, *(_left_alone(found) for found in breakers if found["phase"] != "closed")], breakers
 
 
 def kind_of(config: ToolServerConfig) -> str:
@@ -291,6 +285,15 @@ def _not_accepted(server: str, kinds: Mapping[str, int]) -> str:
     return f"{what.format(server)} ({parts}): interlock tools show {server}"
 
 
+def _left_alone(breaker: Mapping[str, Any]) -> str:
+    failures = "1 failure" if breaker["failures"] == 1 else f"{breaker['failures']} failures in a row"
+    server = breaker["tool"].partition(".")[0]
+    return (
+        f"{breaker['tool']} is left alone after {failures} ({breaker['reason']});"
+        f" to try it now: interlock tools restart {server}"
+    )
+
+
 async def _views(definitions: Sequence[ToolDefinition], config: ToolServerConfig, look: Look) -> list[dict[str, Any]]:
     """In a thread: what a definition tells of its class takes a moment for each."""
     return await asyncio.to_thread(lambda: [tool_view(definition, config, look) for definition in definitions])
@@ -300,7 +303,7 @@ def _scan(definitions: Sequence[ToolDefinition], others: Sequence[ToolRef]) -> d
     return {
         (definition.ref, definition.pin_sha256): tuple(
             {"kind": found.kind, "where": found.where, "quote": found.quote, "why": found.why}
-            for found in advice(definition, others)
+            for found in advice_on(definition, others)
         )
         for definition in definitions
     }

@@ -19,7 +19,7 @@ from interlock.tools import (
     Surroundings,
     Toolbox,
     ToolHost,
-    login,
+    login_to,
 )
 
 
@@ -68,7 +68,7 @@ async def log_in(
             f"there is no tool server '{server[:100]}'; configured are: {known}", hint="interlock tools list"
         )
     where = surroundings_of(settings, project, env, settings.home / "tools" / "login")
-    await login(server, config, where, LoginPrompt(*person), SystemClock())
+    await login_to(server, config, where, LoginPrompt(*person), SystemClock())
     await DatabaseShelf(settings, project, env).note_login(server, ADMIN)
 
 

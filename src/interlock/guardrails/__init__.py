@@ -1,6 +1,6 @@
 """The gate: `think` for every model call, `act` for every tool call; approvals and undo."""
 
-from interlock.guardrails.advice import advice
+from interlock.guardrails.advice import advice as advice_on
 from interlock.guardrails.approvals import decide, expire
 from interlock.guardrails.artifacts import keep as keep_artifacts
 from interlock.guardrails.breakers import BreakerView, breaker_key
@@ -35,7 +35,7 @@ __all__ = [
     "Subject",
     "Thinker",
     "UndoPlan",
-    "advice",
+    "advice_on",
     "breaker_key",
     "breaker_listing",
     "class_of",

@@ -1,6 +1,6 @@
 """Submit, queue, work, verify, retry or escalate, results: the life of tasks from admission to their final state."""
 
-from interlock.orchestrator.checkup import Checkup, checkup
+from interlock.orchestrator.checkups import Checkup, checkup
 from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_call, set_halt
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle

@@ -79,13 +79,16 @@ async def in_state(tx: Transaction, task_id: str, state: CallState) -> list[Call
 async def propose_outside(tx: Transaction, lease: Lease, call_id: str, request: CallRequest) -> None:
     """Write the row of a call that an agent outside makes, in one statement that checks the lease.
 
+    It does not wait for the disk: whatever is done about the call is written after it, and does.
+
     Raises:
         Fenced: the lease is gone.
     """
     count = await tx.run(
         "insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at,"
         " untold) select %(id)s, t.id, %(run)s, %(number)s, %(tool)s, %(args)s, %(sha256)s, %(reason)s, 'proposed',"
-        " t.epoch, %(now)s, true from task t where t.id = %(task)s and t.epoch = %(epoch)s for update",
+        " t.epoch, %(now)s, true from task t where t.id = %(task)s and t.epoch = %(epoch)s"
+        " and set_config('synchronous_commit', 'off', true) = 'off' for update",
         {
             "id": call_id,
             "run": lease.run_no,

@@ -15,7 +15,8 @@ from interlock.tools.expectation import Expectation
 from interlock.tools.host.hosted import HostedTools, HostProgram
 from interlock.tools.host.place import Place
 from interlock.tools.host.serving import ToolHost
-from interlock.tools.login import LoginPrompt, login
+from interlock.tools.login import LoginPrompt
+from interlock.tools.login import login as login_to
 from interlock.tools.packages.packages import Installed, Packages
 from interlock.tools.packages.spec import PackageSpec, spec_of
 from interlock.tools.pins import PinReport, compare
@@ -45,6 +46,6 @@ __all__ = [
     "Tools",
     "compare",
     "granted",
-    "login",
+    "login_to",
     "spec_of",
 ]

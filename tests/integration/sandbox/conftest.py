@@ -223,8 +223,9 @@ def _people(uid: int | None) -> Iterator[Path]:
         key = folder / ".ssh" / "id_ed25519"
         key.parent.mkdir()
         key.write_text("a private key")
-        for path in (folder, key.parent, key) if uid is not None else ():
-            os.chown(path, uid, uid)
+        if uid is not None:
+            for path in (folder, key.parent, key):
+                os.chown(path, uid, uid)
         yield key
     finally:
         shutil.rmtree(folder)

@@ -25,14 +25,14 @@ X86 = os.uname().machine == "x86_64"
 
 
 def system(number_x86: int, number_arm: int, *args: Any) -> int:
-    result = libc.syscall(number_x86 if X86 else number_arm, *args)
+    result: int = libc.syscall(number_x86 if X86 else number_arm, *args)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
 
 
 def call(name: str, *args: Any) -> int:
-    result = getattr(libc, name)(*args)
+    result: int = getattr(libc, name)(*args)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

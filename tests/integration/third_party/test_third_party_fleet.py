@@ -46,9 +46,17 @@ class Row:
     call_ms: float = 0.0
 
 
+@dataclass
+class Installation:
+    """Where all packages of the fleet are, and how long it took until they were there."""
+
+    cache: Path
+    took_s: float
+
+
 @pytest.fixture(scope="module")
-def cache() -> Path:
-    """All packages of the fleet, installed into a folder that the next run finds again."""
+def installation() -> Installation:
+    """All packages, in a folder that the next run finds again: INTERLOCK_TEST_CACHE, or one below `~/.cache`."""
     if absent := backends.missing():
         pytest.skip(f"missing: apt-get install --no-install-recommends {' '.join(absent)}")
     cache = Path(os.environ.get("INTERLOCK_TEST_CACHE") or Path.home() / ".cache" / "interlock-tests")
@@ -56,8 +64,7 @@ def cache() -> Path:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=cache, prefix="downloads-") as downloads:
         _install(cache, Path(downloads))
-    print(f"\n{len(FLEET)} packages ready after {time.monotonic() - started:.1f} s, below {cache}")
-    return cache
+    return Installation(cache, time.monotonic() - started)
 
 
 def _install(cache: Path, downloads: Path) -> None:
@@ -102,9 +109,9 @@ class Trial:
         self.rows: dict[str, Row] = {}
         self.outside: dict[str, set[str]] = {member.name: set() for member in FLEET}
 
-    async def start(self) -> None:
-        """Start all, some at one time, and list."""
-        gate = asyncio.Semaphore(AT_ONCE)
+    async def start(self) -> float:
+        """Start all, some at one time, and list; how long it took, in seconds."""
+        gate, begun = asyncio.Semaphore(AT_ONCE), time.monotonic()
 
         async def one(member: Member) -> None:
             async with gate:
@@ -116,6 +123,7 @@ class Trial:
             self.rows[member.name] = Row(health, listed, took_s, self._protocol(member.name))
 
         await asyncio.gather(*(one(member) for member in FLEET))
+        return time.monotonic() - begun
 
     def _protocol(self, server: str) -> str:
         connection = self.box._shared[server]._connection
@@ -215,7 +223,10 @@ def _confined(trial: Trial, running: dict[str, list[int]]) -> None:
 
 
 async def test_the_fleet_works_together_and_matches_its_pins(
-    cache: Path, interlock_postgres: Any, tmp_path: Path
+    installation: Installation,
+    interlock_postgres: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     mark = f"kingfisher{secrets.token_hex(6)}"
     folder = tmp_path / "project"
@@ -223,15 +234,19 @@ async def test_the_fleet_works_together_and_matches_its_pins(
     superuser = interlock_postgres.attached.superuser_conninfo
     with _programs(folder, mark) as facts:
         async with backends.postgres(folder / "pg", superuser, mark) as more:
-            trial = Trial(folder, cache, {**facts, **more})
+            trial = Trial(folder, installation.cache, {**facts, **more})
             try:
-                await _try(trial)
+                started_s, again_s = await _try(trial)
             finally:
                 await trial.box.stop()
+    with capsys.disabled():
+        print(f"\n{trial.table()}")
+        print(f"installed in {installation.took_s:.1f} s; all ready in {started_s:.1f} s, again in {again_s:.1f} s")
 
 
-async def _try(trial: Trial) -> None:
-    await trial.start()
+async def _try(trial: Trial) -> tuple[float, float]:
+    """All of it; how long the first and the second start took, in seconds."""
+    started_s = await trial.start()
     not_ready = {
         name: row.health.reason for name, row in trial.rows.items() if row.health.state is not ServerState.READY
     }
@@ -247,18 +262,17 @@ async def _try(trial: Trial) -> None:
     await trial.box.stop()
     assert await _gone(first) == {}
 
-    started = time.monotonic()
-    await trial.start()
-    print(f"\nall ready again in {time.monotonic() - started:.1f} s")
+    again_s = await trial.start()
     reports = {name: compare(accepted[name], row.definitions) for name, row in trial.rows.items()}
     assert {name: report for name, report in reports.items() if not report.clean} == {}
 
     callers = [member for member in FLEET if member.steps]
     assert sorted(member.name for member in callers) == sorted(CALLS)
+    assert len(CALLS) >= 15
     assert [fault for member in callers for fault in await trial.call(member)] == []
     running = trial.look()
-    print(trial.table())
     _confined(trial, running)
     assert sum(row.pss_mb for row in trial.rows.values()) < MEMORY_MB
     await trial.box.stop()
     assert await _gone(running) == {}
+    return started_s, again_s

@@ -213,7 +213,7 @@ class Scripted:
             writer.close()
 
     async def _discovered(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        capabilities = {"tools": {}}
+        capabilities: dict[str, Any] = {"tools": {}}
         respond(
             writer,
             200,

@@ -1,37 +1,22 @@
 """A login to a remote server: a real issuer of tokens and a protected server, on the loopback interface."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from mcp.server.auth.provider import (
-    AccessToken,
-    AuthorizationCode,
-    AuthorizationParams,
-    OAuthAuthorizationServerProvider,
-    RefreshToken,
-    TokenError,
-)
-from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
-from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
-from pydantic import AnyHttpUrl
-from tests.integration.tools.remote_servers import Record, free_port, noting, sdk_server, served
+from tests.integration.tools.issuing import Issuer, issuing
+from tests.integration.tools.remote_servers import Record, free_port, sdk_server, served
 
 from interlock.config import SystemClock, ToolServerConfig
 from interlock.model import Conflict, ServerState, ToolUnavailable, Unavailable, UserError
-from interlock.tools import LoginPrompt, login
+from interlock.tools import LoginPrompt
+from interlock.tools import login_to as login
 
 pytestmark = pytest.mark.integration
-
-
-def _now_s() -> float:
-    return SystemClock().now().timestamp()
 
 
 class Shelf:
@@ -45,85 +30,6 @@ class Shelf:
     async def save(self, server: str, data: dict[str, Any]) -> None:
         self.saves += 1
         self.kept[server] = data
-
-
-class Issuer(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
-    """Issues tokens to whoever comes; they live for `lifetime_s`, refresh tokens are used once."""
-
-    def __init__(self) -> None:
-        self.lifetime_s = 3600
-        self.clients: dict[str, OAuthClientInformationFull] = {}
-        self.codes: dict[str, AuthorizationCode] = {}
-        self.refreshes: dict[str, RefreshToken] = {}
-        self.tokens: dict[str, AccessToken] = {}
-        self.renewals = 0
-        self.refuses = False
-
-    async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
-        return self.clients.get(client_id)
-
-    async def register_client(self, client_info: OAuthClientInformationFull) -> None:
-        self.clients[client_info.client_id] = client_info
-
-    async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        query = {"state": params.state or ""}
-        if self.refuses:
-            query["error"] = "access_denied"
-        else:
-            code = secrets.token_hex(20)
-            self.codes[code] = AuthorizationCode(
-                code=code,
-                scopes=params.scopes or [],
-                expires_at=_now_s() + 60,
-                client_id=client.client_id,
-                code_challenge=params.code_challenge,
-                redirect_uri=params.redirect_uri,
-                redirect_uri_provided_explicitly=params.redirect_uri_provided_explicitly,
-                resource=params.resource,
-            )
-            query["code"] = code
-        return f"{params.redirect_uri}?{urlencode(query)}"
-
-    async def load_authorization_code(
-        self, client: OAuthClientInformationFull, authorization_code: str
-    ) -> AuthorizationCode | None:
-        return self.codes.get(authorization_code)
-
-    async def exchange_authorization_code(
-        self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
-    ) -> OAuthToken:
-        del self.codes[authorization_code.code]
-        return self._issue(client.client_id, authorization_code.scopes, authorization_code.resource)
-
-    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
-        return self.refreshes.get(refresh_token)
-
-    async def exchange_refresh_token(
-        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
-    ) -> OAuthToken:
-        if self.refreshes.pop(refresh_token.token, None) is None:
-            raise TokenError("invalid_grant")
-        self.renewals += 1
-        await asyncio.sleep(0.05)
-        return self._issue(client.client_id, scopes, refresh_token.resource)
-
-    async def load_access_token(self, token: str) -> AccessToken | None:
-        found = self.tokens.get(token)
-        return found if found is not None and (found.expires_at or 0) > _now_s() else None
-
-    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
-        self.tokens.pop(token.token, None)
-
-    def _issue(self, client_id: str, scopes: list[str], resource: str | None) -> OAuthToken:
-        access, refresh = f"access-{secrets.token_hex(20)}", f"refresh-{secrets.token_hex(20)}"
-        expires_at = int(_now_s()) + self.lifetime_s
-        self.tokens[access] = AccessToken(
-            token=access, client_id=client_id, scopes=scopes, expires_at=expires_at, resource=resource
-        )
-        self.refreshes[refresh] = RefreshToken(token=refresh, client_id=client_id, scopes=scopes, resource=resource)
-        return OAuthToken(
-            access_token=access, expires_in=self.lifetime_s, refresh_token=refresh, scope=" ".join(scopes)
-        )
 
 
 @dataclass
@@ -161,29 +67,10 @@ class Protected:
 @pytest.fixture
 async def protected(tooling: Any) -> AsyncIterator[Protected]:
     made = Protected(tooling, free_port())
-    async with _serving(made):
+    async with issuing(made.port, made.issuer, made.record):
         yield made
         for box in tooling.boxes:
             await box.stop()
-
-
-@asynccontextmanager
-async def _serving(made: Protected) -> AsyncIterator[None]:
-    base = f"http://127.0.0.1:{made.port}"
-    auth = AuthSettings(
-        issuer_url=AnyHttpUrl(base),
-        resource_server_url=AnyHttpUrl(f"{base}/mcp"),
-        client_registration_options=ClientRegistrationOptions(enabled=True, valid_scopes=["tools"]),
-        required_scopes=["tools"],
-        validate_token_resource=True,
-    )
-    from mcp.server.auth.provider import ProviderTokenVerifier
-
-    app = sdk_server(made.record).streamable_http_app(
-        auth=auth, auth_server_provider=made.issuer, token_verifier=ProviderTokenVerifier(made.issuer)
-    )
-    async with served(noting(app, made.record), made.port):
-        yield
 
 
 async def test_a_server_that_wants_a_login_says_so_and_works_after_it(protected: Protected) -> None:

@@ -187,7 +187,17 @@ async def test_a_server_that_is_not_there_was_sent_nothing(tooling: Any) -> None
     assert tooling.health(box, "far").state is ServerState.DEGRADED
 
 
-REFUSALS = [(401, {}), (403, {}), (404, {}), (405, {}), (406, {}), (413, {}), (415, {}), (429, {}), (400, {})]
+REFUSALS: list[tuple[int, dict[str, str]]] = [
+    (401, {}),
+    (403, {}),
+    (404, {}),
+    (405, {}),
+    (406, {}),
+    (413, {}),
+    (415, {}),
+    (429, {}),
+    (400, {}),
+]
 
 
 @pytest.mark.parametrize(("status", "headers"), REFUSALS)

@@ -1,10 +1,10 @@
-"""Approvals, status, tools, agents and the record as lines."""
+"""Approvals, status, agents and the record as lines."""
 
 import datetime
 from typing import Any
 
 from interlock.cli.output import Paint
-from interlock.cli.views import agents, approvals, audit, effects, status, tools
+from interlock.cli.views import agents, approvals, audit, effects, status
 
 PLAIN = Paint()
 NOW = datetime.datetime(2026, 12, 24, 18, 0, tzinfo=datetime.UTC)
@@ -205,44 +205,6 @@ def test_what_doctor_says() -> None:
     assert status.findings_lines(findings[:1], PLAIN)[-1] == "all required checks passed"
 
 
-def a_tool(**changes: Any) -> dict[str, Any]:
-    found = {
-        "tool": "git.log",
-        "title": None,
-        "description": "Shows\nthe log",
-        "input_schema": {"properties": {"path": {"type": "string", "description": "where"}}, "required": []},
-        "annotations": {"readOnlyHint": True, "title": None},
-        "pin": "accepted",
-        "pin_sha256": "cd" * 32,
-        "internal": False,
-        "class": "read",
-        "declared": True,
-    }
-    return {**found, **changes}
-
-
-def test_tools_with_class_and_pin() -> None:
-    lines = tools.tools_table([a_tool(), a_tool(tool="git.push", declared=False, pin="changed")], PLAIN, None)
-    assert lines[1].split() == ["git.log", "read", "accepted", "Shows", "the", "log"]
-    assert "destructive until interlock.yaml says otherwise" in lines[-3]
-    assert lines[-1] == "next: interlock tools show git.push, then: interlock tools pin git.push"
-
-
-def test_one_tool() -> None:
-    page = tools.tool_page(a_tool(pin="changed"), PLAIN)
-    assert page[0] == "tool git.log"
-    assert '    path?  "string"  where' in page
-    assert '  hints  {"readOnlyHint": true}' in page
-    assert page[-1] == "next: interlock tools pin git.log"
-
-
-def test_one_server_that_does_not_start() -> None:
-    server = {"server": "x", "state": "degraded", "reason": "gone", "stderr_tail": ["boom"], "tools": []}
-    page = tools.tool_page(server, PLAIN)
-    assert page[:3] == ["tool server x", "  state  degraded", "  why    gone"]
-    assert "    boom" in page
-
-
 def test_agents() -> None:
     agent = {
         "name": "writer",
@@ -276,6 +238,11 @@ def test_the_record() -> None:
         "3", "2026-12-24", "18:00:00Z", "call.intent", "agent:a", "00161aec", "tool=git.log", "rules=['r']",
         "tainted=False",
     ]  # fmt: skip
+
+
+def test_a_record_about_tools_names_the_server_and_the_tools() -> None:
+    record = {"event": "tools.sighted", "subject": {"server": "git"}, "detail": {"new": {"zap": "00"}, "changed": {}}}
+    assert audit.detail_words(record) == "server=git new=zap"
 
 
 def test_the_verdict_about_the_record() -> None:

@@ -1,6 +1,7 @@
 import platform
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def _bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confining, "bubblewrap", lambda: BWRAP)
 
 
-def command(means: Means, **asked: object) -> tuple[str, ...]:
+def command(means: Means, **asked: Any) -> tuple[str, ...]:
     return confined(ARGV, Confinement(**asked), cwd=Path("/usr"), means=means)
 
 

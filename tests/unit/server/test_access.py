@@ -173,7 +173,9 @@ async def test_openapi_describes_every_route_and_takes_no_command(app: FastAPI, 
     for found in described["paths"].values():
         for operation in found.values():
             secured = operation.get("security")
-            expected = [{"agent": []}] if operation["operationId"] == "post_mcp" else [{"token": []}]
+            expected: list[dict[str, list[str]]] = (
+                [{"agent": []}] if operation["operationId"] == "post_mcp" else [{"token": []}]
+            )
             assert secured == expected or operation["operationId"] in ("get_healthz", "get_readyz")
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             fields |= set(body.get("properties", {}))

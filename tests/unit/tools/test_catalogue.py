@@ -71,3 +71,15 @@ def test_pins_tell_new_changed_missing_and_renamed_apart() -> None:
     assert report.missing == ("gone", "old-name")
     assert not report.clean
     assert compare(accepted, before).clean
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\x1b[31m", "a\nb", "x" * 513])
+def test_a_name_that_can_not_be_one_stops_the_server(name: str) -> None:
+    with pytest.raises(ToolUnavailable, match="lists a tool of a name that can't be one"):
+        catalogue_of("s", [_define(name)])
+
+
+def test_the_hash_of_a_list_tells_whether_anything_in_it_is_different() -> None:
+    one, other = _define("a"), _define("b")
+    assert catalogue_of("s", [one, other]).sha256 == catalogue_of("s", [other, one]).sha256
+    assert catalogue_of("s", [one, other]).sha256 != catalogue_of("s", [one, _define("b", description="x")]).sha256

@@ -80,7 +80,13 @@ def test_the_mark_of_an_installation(tmp_path: Path) -> None:
     MARK.write(tmp_path)
     assert Mark.read(tmp_path) == MARK
     path = tmp_path / "installed.json"
-    for change in ({"programs": {"a": []}}, {"programs": {"a": [5]}}, {"version": 5}, {"parts": None}):
+    changes: tuple[dict[str, object], ...] = (
+        {"programs": {"a": []}},
+        {"programs": {"a": [5]}},
+        {"version": 5},
+        {"parts": None},
+    )
+    for change in changes:
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
         assert Mark.read(tmp_path) is None
         MARK.write(tmp_path)

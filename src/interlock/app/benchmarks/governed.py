@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interlock import orchestrator
 from interlock.app.benchmarks.rounds import TASKS, Sample
 from interlock.app.benchmarks.stage import AGENT, ARGUMENT, CALL
 from interlock.app.build import keep_version
@@ -17,7 +18,6 @@ from interlock.app.tool_host import hosted_tools, place_of, toolbox_of
 from interlock.config import Project, Settings, new_id
 from interlock.guardrails import Checkpoint, Gate, Pulse, Subject
 from interlock.model import CallRequest, Done, InterlockError, RequestTurn, TaskRequest
-from interlock.orchestrator import submit
 from interlock.store import Database, call_rows, task_rows
 from interlock.tools import Snapshots, Tools
 
@@ -116,7 +116,7 @@ async def _lane(name: str, database: Database, project: Project, tools: Tools, h
 
 async def _subject(database: Database, project: Project, text: str) -> Subject:
     """A task that this process holds, as a worker would."""
-    submitted = await submit(database, project, TaskRequest(AGENT, text, {}), "bench")
+    submitted = await orchestrator.submit(database, project, TaskRequest(AGENT, text, {}), "bench")
     async with database.transaction() as tx:
         lease = await task_rows.take_lease(tx, await task_rows.get(tx, submitted.task.id), "bench")
         task = await task_rows.get(tx, submitted.task.id)

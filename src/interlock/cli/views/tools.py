@@ -59,7 +59,7 @@ def _tool_lines(tool: dict[str, Any], paint: Paint) -> list[str]:
         ("hints", compact(hints, 300) if hints else None),
         ("contract", compact(declared, 400) if declared else None),
         ("rate", rate),
-        ("stands in", ", ".join(clean(str(one["tool"])) for one in fallbacks)),
+        ("fallbacks", ", ".join(clean(str(one["tool"])) for one in fallbacks)),
         ("breaker", _breaker_words(tool.get("breaker"), paint)),
         ("internal", "only the gate uses it" if tool.get("internal") else None),
     ]
