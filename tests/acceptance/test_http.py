@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -49,8 +50,9 @@ class Running:
 
 async def _run(folder: Path, token: str, stop: asyncio.Event, started: "Future[str]") -> None:
     settings = Settings(home=folder / "home")
-    project = load_project(folder, {})
-    async with control_of(settings, project, {}) as control:
+    env = {**os.environ, "INTERLOCK_HOME": str(settings.home)}  # the tool host that is started must find the same place
+    project = load_project(folder, env)
+    async with control_of(settings, project, env) as control:
         await serve(create_app(control, token=token, stop=stop), port=0, started=started.set_result)
 
 

@@ -112,6 +112,26 @@ async def test_two_processes_share_one_server_and_the_last_to_leave_ends_it(scen
     await scene.gone(pid)
 
 
+async def test_who_leaves_in_good_order_does_not_end_it_for_one_that_broke_off(scene: Scene) -> None:
+    first, second = scene.user(), scene.user()
+    await second.states()
+    calling = asyncio.create_task(first.call(APPEND, args("k"), Delivery(10, idempotency_key="t:1:1")))
+    await scene.started("k")
+    await break_off(first)
+    with pytest.raises((ToolLost, ToolTimeout, ToolUnavailable)):
+        await calling
+    pid = await scene.host_pid(second)
+    await second.stop()
+    await asyncio.sleep(1.5)
+    third = scene.user()
+    assert await scene.host_pid(third) == pid, "somebody may come for the outcome"
+    told = await third.recall("t:1:1", 5)
+    assert told is not None
+    assert told.ok
+    await third.stop()
+    await scene.gone(pid, 5)
+
+
 async def test_a_call_of_a_process_that_broke_off_is_made_once_and_its_outcome_is_told_to_the_next(
     scene: Scene,
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 from interlock.app.benchmarks.load import Endpoint
 from interlock.app.benchmarks.rounds import TASKS
 from interlock.app.benchmarks.stage import AGENT, SERVER, TOOL, stop, throwaway, write_echo_project
+from interlock.config import Settings, read_token
 from interlock.model import ServerUnavailable
 
 _START_S = 120.0
-_COMMAND_S = 60.0
+_REQUEST_S = 30.0
 _SHOWN_CHARS = 300
 
 
@@ -35,25 +37,6 @@ class _Product:
                 *command, cwd=self.folder, env=dict(self.env), stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=log
             )
 
-    async def answer(self, *words: str) -> dict[str, object]:
-        """What a command prints.
-
-        Raises:
-            ServerUnavailable: it failed.
-        """
-        process = await self.start(*words)
-        try:
-            async with asyncio.timeout(_COMMAND_S):
-                out, _ = await process.communicate()
-        except TimeoutError:
-            out = b""
-        finally:
-            await stop(process)
-        if process.returncode != 0 or not out:
-            raise ServerUnavailable(f"`interlock {' '.join(words)}` failed: {self.last_words()}")
-        found: dict[str, object] = json.loads(out)
-        return found
-
     def last_words(self) -> str:
         """The end of the log."""
         text = (self.folder.parent / "log").read_text(encoding="utf-8", errors="replace").strip()
@@ -67,15 +50,15 @@ async def front(url: str, env: Mapping[str, str]) -> AsyncIterator[Endpoint]:
     Raises:
         ServerUnavailable: it does not start, or there is no gateway.
     """
-    with throwaway(env, "front") as (folder, own):
+    async with throwaway(env, "front") as (folder, own):
         write_echo_project(folder, url)
         product = _Product(folder, own)
         process = await product.start("up", "--port", "0")
         try:
             here = await _ready(product, process)
-            reached = _Product(folder, {**own, "INTERLOCK_URL": here})
-            made = [await reached.answer("tokens", "create", "--agent", AGENT) for _ in range(TASKS)]
-            yield Endpoint(f"{here}/mcp", [str(one["token"]) for one in made], f"{SERVER}__{TOOL}")
+            ours = await asyncio.to_thread(read_token, Settings.from_env(own).home)
+            tokens = [await asyncio.to_thread(_new_token, here, ours) for _ in range(TASKS)]
+            yield Endpoint(f"{here}/mcp", tokens, f"{SERVER}__{TOOL}")
         finally:
             await stop(process)
 
@@ -89,3 +72,18 @@ async def _ready(product: _Product, process: asyncio.subprocess.Process) -> str:
     if not line:
         raise ServerUnavailable(f"`interlock up` does not start: {product.last_words()}")
     return str(json.loads(line)["url"])
+
+
+def _new_token(here: str, ours: str | None) -> str:
+    """What `interlock tokens create` does, without a process for each.
+
+    Raises:
+        ServerUnavailable: no token is made.
+    """
+    headers = {"authorization": f"Bearer {ours}", "content-type": "application/json"}
+    asked = urllib.request.Request(f"{here}/api/v1/tokens", json.dumps({"agent": AGENT}).encode(), headers)
+    try:
+        with urllib.request.urlopen(asked, timeout=_REQUEST_S) as answer:
+            return str(json.loads(answer.read())["token"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ServerUnavailable(f"`interlock up` makes no token for an agent outside: {error}") from error

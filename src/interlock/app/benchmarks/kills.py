@@ -178,7 +178,7 @@ async def measure_kills(order: Order) -> KillsFound:
 
 @asynccontextmanager
 async def _stage(env: Mapping[str, str]) -> AsyncIterator[_Storm]:
-    with throwaway(env, "kills") as (folder, own):
+    async with throwaway(env, "kills") as (folder, own):
         names = (*VICTIMS, BYSTANDER)
         write_project(folder, {name: _server(folder, name) for name in names}, [f"{name}.*" for name in names])
         project = await asyncio.to_thread(check_project, folder, own)

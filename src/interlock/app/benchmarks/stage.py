@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from interlock.app.benchmarks.processes import with_mark
 from interlock.app.ground import erase_embedded
 from interlock.config import Settings
 from interlock.model import ServerUnavailable
@@ -26,9 +28,12 @@ _OURS = "INTERLOCK_"
 _NO_LIMIT = 1_000_000_000
 
 
-@contextmanager
-def throwaway(env: Mapping[str, str], name: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A project folder and an environment with a state folder of its own; nothing is left of either."""
+@asynccontextmanager
+async def throwaway(env: Mapping[str, str], name: str) -> AsyncIterator[tuple[Path, dict[str, str]]]:
+    """A project folder and an environment with a state folder of its own; nothing is left of either.
+
+    Processes that work for the project end by themselves, once nobody needs them; that is waited for.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"interlock-bench-{name}-"))
     clean = {key: value for key, value in env.items() if not key.startswith(_OURS)}
     own = {**clean, "INTERLOCK_HOME": str(folder / "home")}
@@ -37,8 +42,15 @@ def throwaway(env: Mapping[str, str], name: str) -> Iterator[tuple[Path, dict[st
     try:
         yield project, own
     finally:
-        erase_embedded(Settings.from_env(own).home, own)
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(_wait_until_alone, str(project))
+        await asyncio.to_thread(erase_embedded, Settings.from_env(own).home, own)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _wait_until_alone(mark: str) -> None:
+    deadline_s = time.monotonic() + STOP_S
+    while with_mark(mark) and time.monotonic() < deadline_s:
+        time.sleep(LOOK_EVERY_S)
 
 
 def write_project(folder: Path, tools: Mapping[str, Any], granted: list[str]) -> None:

@@ -42,7 +42,7 @@ async def bench_tools(order: Order) -> Report:
 
 async def _in_process(order: Order, url: str, direct: Remote, found: _Found) -> None:
     order.tell("direct, and through the gate in this process")
-    with throwaway(order.env, "gate") as (folder, env):
+    async with throwaway(order.env, "gate") as (folder, env):
         write_echo_project(folder, url)
         try:
             async with governed(folder, env, folder.parent / "servers") as (hosted, own):

@@ -44,6 +44,7 @@ class _Client:
     frames: Frames
     under_way: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    called: bool = False
     left: bool = False
 
 
@@ -66,6 +67,7 @@ class ToolHost:
         self._versions: dict[str, tuple[int, tuple[ToolDefinition, ...]]] = {}
         self._alone_since_s = time.monotonic()
         self._patience_s = linger_s
+        self._awaited = False  # somebody may come for the outcome of a call whose sender broke off
         self._ending = asyncio.Event()
 
     async def serve(self, place: Place) -> None:
@@ -112,7 +114,8 @@ class ToolHost:
                 self._take(client, message)
         finally:
             self._clients.discard(client)
-            self._patience_s = _TICK_S if client.left else self._linger_s
+            self._awaited = self._awaited or (client.called and not client.left)
+            self._patience_s = _TICK_S if client.left and not self._awaited else self._linger_s
             await frames.close()
 
     def _refusal(self, hello: Json | None) -> InterlockError | None:
@@ -161,6 +164,7 @@ class ToolHost:
     async def _do(self, client: _Client, number: int, op: str, message: Json) -> Json:
         match op:
             case "call":
+                client.called = True
                 return wording.result_to_json(await self._call(client, number, message))
             case "recall":
                 return await self._recall(str(message["key"]), float(message["patience_s"]))
@@ -218,6 +222,7 @@ class ToolHost:
             letter.listeners -= 1
 
     async def _recall(self, key: str, patience_s: float) -> Json:
+        self._awaited = False
         letter = self._mailbox.find(key)
         if letter is None:
             return {"known": False}
