@@ -1,6 +1,7 @@
 """`interlock bench`: what it says, and its exit status; what the benchmarks themselves do is tested with them."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,10 @@ from interlock.cli.bench import bench_lines
 from interlock.cli.output import Paint
 
 MACHINE = {"cpu": "a cpu", "cpus": 2, "load_1m": 0.5}
-ROWS = [{"part": "front", "name": "direct", "c1_p50_ms": 1.5, "note": ""}, {"name": "kills", "note": "no such thing"}]
+ROWS: list[dict[str, Any]] = [
+    {"part": "front", "name": "direct", "c1_p50_ms": 1.5, "note": ""},
+    {"name": "kills", "note": "no such thing"},
+]
 
 
 def _bench(*bars: Bar, seen: list[Order] | None = None):
