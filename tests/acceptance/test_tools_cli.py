@@ -23,6 +23,7 @@ from interlock.app import erase_embedded
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
+LARGE = 400_000  # more than a model is shown
 # How it misbehaves is in a file, so that it can change from one start to the next.
 CHANGING = """
 import os, pathlib, sys
@@ -43,7 +44,7 @@ def config(port: int) -> dict[str, Any]:
             "far": {"url": f"http://127.0.0.1:{port}/mcp", "required": False, "start_timeout": "10s"},
             "gone": {"command": "no-such-program", "required": False},
         },
-        "agents": {},
+        "agents": {"reader": {"model": "playbook:read", "tools": ["log.big"]}},
     }
 
 
@@ -108,6 +109,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     found = Stage(folder, free_port())
     (folder / "interlock.yaml").write_text(json.dumps(config(found.port)))
     (folder / "changing.py").write_text(CHANGING)
+    steps = [{"id": "big", "call": "log.big", "args": {"bytes": LARGE}}]
+    (folder / "playbooks").mkdir()
+    (folder / "playbooks" / "read.yaml").write_text(json.dumps({"version": 1, "steps": steps, "result": "read"}))
     (folder / "mode").write_text("ok")
     with remote(found):
         try:
@@ -206,6 +210,23 @@ def _address(stream: Any) -> str:
         found = re.search(r"http://\S+", lines.get(timeout=60))
         if found:
             return found[0]
+
+
+def test_what_is_too_large_for_a_model_can_be_had_by_a_person(stage: Stage, tmp_path: Path) -> None:
+    task = stage.json("submit", "Read it", "--agent", "reader", "--wait")
+    (call,) = task["calls"]
+    assert (task["state"], call["result"]["truncated"]) == ("completed", True)
+    (artifact,) = call["result"]["artifacts"]
+    assert (artifact["name"], artifact["size_bytes"]) == ("answer.txt", LARGE)
+    short, sha256 = call["id"][-8:], artifact["sha256"]
+    assert f"interlock calls show {short} --artifact {sha256[:12]}]" in call["result"]["text"]
+    assert f"    {sha256[:12]}  400.0 kB  text/plain  answer.txt" in stage.run("calls", "show", short).stdout
+    assert stage.run("calls", "show", short, "--artifact", sha256[:12]).stdout == "x" * LARGE
+    output = tmp_path / "answer.txt"
+    saved = stage.run("calls", "show", short, "--artifact", sha256, "--output", str(output))
+    assert (saved.returncode, output.read_text()) == (0, "x" * LARGE)
+    again = stage.run("calls", "show", short, "--artifact", sha256, "--output", str(output))
+    assert (again.returncode, "File exists" in again.stderr) == (2, True)
 
 
 def test_a_server_that_is_not_there_says_why_and_can_be_tried_anew(stage: Stage) -> None:

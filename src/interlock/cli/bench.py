@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -39,6 +40,7 @@ def bench(
         raise UserError(f"--kills: {kills} is not between 1 and {MAX_KILLS}", hint="interlock bench tools")
     from interlock.app import Effort, Order, run_benchmark
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, as with Ctrl-C
     order = Order(Effort(seconds=seconds, kills=kills, peers=peers), os.environ, progress)
     report = asyncio.run(run_benchmark(name, order))
     document = report.to_json()
