@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from interlock.config import ManualClock
-from interlock.servers.workspace.journal import Journal
-from interlock.servers.workspace.operations import CallNotes, Outcome, Workspace
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
+from interlock.servers.workspace.operations import Workspace
 from interlock.servers.workspace.root import Root
 
 SHARED_MEMORY = Path("/dev/shm")  # where flushing to the disk costs nothing

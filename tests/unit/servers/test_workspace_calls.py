@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from interlock.config import ManualClock
+from interlock.servers.shared.calls import CallNotes
+from interlock.servers.shared.journal import Journal
 from interlock.servers.workspace import reading
 from interlock.servers.workspace import search as search_module
 from interlock.servers.workspace.arguments import check_arguments
-from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.limits import MIB, READ_BYTES, WRITE_BYTES
-from interlock.servers.workspace.operations import CallNotes, Workspace
+from interlock.servers.workspace.operations import Workspace
 from interlock.servers.workspace.root import Root
 from interlock.servers.workspace.tools import TOOLS
 from interlock.servers.workspace.walk import fits

@@ -9,11 +9,12 @@ import pytest
 
 from interlock.config import ManualClock
 from interlock.model import Conflict
+from interlock.servers.shared.calls import CallNotes
+from interlock.servers.shared.journal import Journal
 from interlock.servers.workspace import snapshot
 from interlock.servers.workspace.apply import Disk
-from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES
-from interlock.servers.workspace.operations import CallNotes, Workspace
+from interlock.servers.workspace.operations import Workspace
 from interlock.servers.workspace.plan import plan_delete, plan_edit, plan_write
 
 

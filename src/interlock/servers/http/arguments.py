@@ -16,7 +16,7 @@ from interlock.servers.http.limits import KEY_CHARACTERS, REQUEST_BODY_BYTES, TI
 from interlock.servers.http.redirects import SAFE
 from interlock.servers.http.target import parse_target, shown
 from interlock.servers.http.tools import TOOLS
-from interlock.servers.workspace.arguments import fault_of
+from interlock.servers.shared.arguments import fault_of
 
 _KEY = "Idempotency-Key"
 

@@ -8,8 +8,9 @@ from interlock.model import InterlockError
 from interlock.servers.http.arguments import read_arguments
 from interlock.servers.http.exchange import Egress, Request
 from interlock.servers.http.fetch import Trip, fetch
-from interlock.servers.http.rendering import Outcome, render
-from interlock.servers.workspace.journal import Journal
+from interlock.servers.http.rendering import render
+from interlock.servers.shared.calls import Outcome
+from interlock.servers.shared.journal import Journal
 
 
 class HttpCalls:

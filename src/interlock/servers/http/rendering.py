@@ -20,25 +20,10 @@ from interlock.servers.http.limits import (
 )
 from interlock.servers.http.media import MediaKind, kind_of_body, media_type, shown_text, text_of
 from interlock.servers.http.page import page_text
+from interlock.servers.shared.calls import Outcome
 
 _DISPENSABLE = ("body", "text", "base64", "json", "headers", "redirects")  # in this order, when there is too much
 _MOST_CHARACTERS = 120
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a call answers.
-
-    Attributes:
-        text: for a model.
-        structured: for programs: `{status, method, final_url, redirects: [{status, method, url}], headers, kind,
-            size_bytes, complete, sha256, json?, body?, text?, base64?, in_doubt?, fault?}`.
-        failed: whether it is an error.
-    """
-
-    text: str
-    structured: dict[str, Any] | None = None
-    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,11 @@ class _Content:
 
 
 def render(trip: Trip, vault: Vault, *, raw: bool) -> Outcome:
-    """The outcome of a trip; `raw` shows HTML as it came instead of its text."""
+    """The outcome of a trip; `raw` shows HTML as it came instead of its text.
+
+    Its structured part: `{status, method, final_url, redirects: [{status, method, url}], headers, kind, size_bytes,
+    complete, sha256, json?, body?, text?, base64?, in_doubt?, fault?}`.
+    """
     structured: dict[str, Any] = {"status": None, "method": trip.hops[-1].method, "final_url": trip.hops[-1].url}
     structured["redirects"] = [{"status": hop.status, "method": hop.method, "url": hop.url} for hop in trip.hops[:-1]]
     lines = [f"{'Not sent' if not trip.sent else 'No answer'}: {trip.fault}"] if trip.answer is None else []

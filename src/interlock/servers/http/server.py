@@ -2,29 +2,26 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpcore
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
 
 from interlock.config import SystemClock
-from interlock.model import VERSION
 from interlock.servers.http.allow import AllowList
 from interlock.servers.http.credentials import Vault
 from interlock.servers.http.exchange import Egress
 from interlock.servers.http.limits import CALLS_AT_ONCE
 from interlock.servers.http.operations import HttpCalls
-from interlock.servers.http.rendering import Outcome
 from interlock.servers.http.tools import TOOLS
-from interlock.servers.workspace.journal import Journal
-
-KEY = "interlock/idempotency_key"
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
+from interlock.servers.shared.serving import build_server as mcp_server
+from interlock.servers.shared.serving import speak
 
 
 @dataclass(frozen=True)
@@ -55,29 +52,14 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def build_server(calls: HttpCalls) -> Server[dict[str, Any]]:
-    """The MCP server for these calls."""
-    turn = asyncio.Semaphore(CALLS_AT_ONCE)
-    listed = [types.Tool.model_validate(tool) for tool in TOOLS.values()]
+    """The server for these calls; a bounded number of them is under way at one time."""
+    places = asyncio.Semaphore(CALLS_AT_ONCE)
 
-    async def list_tools(
-        _ctx: ServerRequestContext[dict[str, Any]], _params: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=listed)
+    async def call(tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
+        async with places:
+            return await calls.call(tool, args, notes.key)
 
-    async def call_tool(
-        _ctx: ServerRequestContext[dict[str, Any]], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        key = dict(params.meta or {}).get(KEY)
-        async with turn:
-            return _result(await calls.call(params.name, params.arguments or {}, None if key is None else str(key)))
-
-    return Server(
-        "http",
-        version=VERSION,
-        instructions="HTTP requests to the hosts that the operator allows.",
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-    )
+    return mcp_server("http", "HTTP requests to the hosts that the operator allows.", TOOLS.values(), call)
 
 
 async def serve(options: Options) -> None:
@@ -92,15 +74,6 @@ async def serve(options: Options) -> None:
     journal = Journal(options.effect_log, SystemClock())
     try:
         server = build_server(HttpCalls(Egress(options.allow, options.vault, tls), journal))
-        async with stdio_server() as (reader, writer):
-            await server.run(reader, writer, server.create_initialization_options())
+        await speak(server)
     finally:
         journal.close()
-
-
-def _result(outcome: Outcome) -> types.CallToolResult:
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=outcome.text)],
-        structured_content=outcome.structured,
-        is_error=outcome.failed,
-    )

@@ -16,8 +16,8 @@ from interlock.servers.http.limits import (
     TIMEOUT_S,
     URL_CHARACTERS,
 )
+from interlock.servers.shared.schemas import object_schema
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _COMMON: dict[str, Any] = {
@@ -49,16 +49,6 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {
-        "$schema": DIALECT,
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
 TOOLS: Mapping[str, dict[str, Any]] = {
     "get": {
         "name": "get",
@@ -67,7 +57,7 @@ TOOLS: Mapping[str, dict[str, Any]] = {
             f"Fetch a URL with GET. Shows at most {SHOWN_BYTES // KIB} KiB of text; HTML becomes plain text; binary "
             "content is measured and hashed."
         ),
-        "inputSchema": _object(dict(_COMMON), ["url"]),
+        "inputSchema": object_schema(dict(_COMMON), ["url"]),
         "annotations": {
             "readOnlyHint": True,
             "destructiveHint": False,
@@ -79,7 +69,7 @@ TOOLS: Mapping[str, dict[str, Any]] = {
         "name": "request",
         "title": "Send an HTTP request",
         "description": "Send a request with any method, as for the REST API of a service. Use 'get' to only read.",
-        "inputSchema": _object(
+        "inputSchema": object_schema(
             {
                 "method": {"enum": list(METHODS), "description": "The method."},
                 **_COMMON,

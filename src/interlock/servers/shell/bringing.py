@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from interlock.model import InterlockError
+from interlock.servers.shared.journal import Journal
 from interlock.servers.shell.held import Held, Store
 from interlock.servers.workspace.apply import Disk
 from interlock.servers.workspace.effect import effect_between
 from interlock.servers.workspace.entries import Entry, State, state_sha256
-from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.operations import message_of, numbers_of
 from interlock.servers.workspace.plan import Plan, PutFile, Step, shown
 from interlock.servers.workspace.restoring import Manner, plan_restore

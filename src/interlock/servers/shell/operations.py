@@ -6,6 +6,8 @@ from typing import Any
 
 from interlock.model import InterlockError, UserError
 from interlock.sandbox import Means
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.shell.answers import fitting, shortened, structured_of, text_of
 from interlock.servers.shell.bringing import Applied, bring_about, finish_begun
 from interlock.servers.shell.held import Held
@@ -18,8 +20,7 @@ from interlock.servers.shell.staging import NotStaged, Staging, summary_of
 from interlock.servers.shell.tools import check_arguments
 from interlock.servers.shell.walls import Request, Walls
 from interlock.servers.workspace.entries import state_sha256
-from interlock.servers.workspace.journal import Journal
-from interlock.servers.workspace.operations import CallNotes, Outcome, Workspace, message_of
+from interlock.servers.workspace.operations import Workspace, message_of
 from interlock.servers.workspace.paths import is_below, quoted, show
 from interlock.servers.workspace.plan import shown
 from interlock.servers.workspace.root import Root

@@ -7,6 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from interlock.model import UserError
+from interlock.servers.shared.arguments import fault_of
+from interlock.servers.shared.schemas import INTERNAL, object_schema
 from interlock.servers.shell.limits import (
     COMMAND_CHARACTERS,
     STDIN_CHARACTERS,
@@ -14,9 +16,7 @@ from interlock.servers.shell.limits import (
     TIMEOUT_S,
     TOUCHED_PATHS,
 )
-from interlock.servers.workspace.arguments import fault_of
 from interlock.servers.workspace.limits import PATH_BYTES
-from interlock.servers.workspace.tools import DIALECT, INTERNAL
 from interlock.servers.workspace.tools import TOOLS as WORKSPACE_TOOLS
 
 RUN: dict[str, Any] = {
@@ -27,10 +27,8 @@ RUN: dict[str, Any] = {
         "changed. It runs confined: only this folder can be written, and what it starts ends with it. A command that "
         "runs out of time changes nothing."
     ),
-    "inputSchema": {
-        "$schema": DIALECT,
-        "type": "object",
-        "properties": {
+    "inputSchema": object_schema(
+        {
             "command": {
                 "type": "string",
                 "minLength": 1,
@@ -58,9 +56,8 @@ RUN: dict[str, Any] = {
                 "description": "The folder to start in, relative to the project folder.",
             },
         },
-        "required": ["command"],
-        "additionalProperties": False,
-    },
+        ["command"],
+    ),
     "annotations": {
         "readOnlyHint": False,
         "destructiveHint": True,

@@ -7,8 +7,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from interlock.model import UserError
-from interlock.servers.sql.tools import CHANGING, INTERNAL, TOOLS, offered
-from interlock.servers.workspace.arguments import fault_of
+from interlock.servers.shared.arguments import fault_of
+from interlock.servers.shared.schemas import INTERNAL
+from interlock.servers.sql.tools import CHANGING, TOOLS, offered
 
 
 def check_arguments(tool: str, args: Mapping[str, Any], *, read_only: bool) -> None:

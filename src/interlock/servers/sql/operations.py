@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from interlock.model import InterlockError, UserError
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.sql.arguments import check_arguments
 from interlock.servers.sql.foresight import volatile
 from interlock.servers.sql.limits import CONNECTIONS, GRACE_S, ROWS, TIMEOUT_S
@@ -15,7 +17,6 @@ from interlock.servers.sql.results import Page, table_text
 from interlock.servers.sql.session import CommitUnknown, Session, Unstageable
 from interlock.servers.sql.statements import Statement, one_statement, read_statements
 from interlock.servers.sql.values import compact, sha256_of
-from interlock.servers.workspace.journal import Journal
 
 CONFLICT = "What it would change is not what was shown: the data changed since. Nothing was kept; look at it again."
 NOTHING: dict[str, Any] = {
@@ -24,28 +25,6 @@ NOTHING: dict[str, Any] = {
     "state_sha256": sha256_of([]),
     "state_sha256_after": sha256_of([]),
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a call answers: `text` for a model, `structured` for programs, `failed` when it is an error."""
-
-    text: str
-    structured: dict[str, Any] | None = None
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class CallNotes:
-    """What the caller says about a call beside its arguments.
-
-    Attributes:
-        expect_state_sha256: keep the changes only if they are those that a preview with this hash showed.
-        key: the caller's name for the call.
-    """
-
-    expect_state_sha256: str | None = None
-    key: str | None = None
 
 
 @dataclass

@@ -3,51 +3,35 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import mcp_types as types
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
 
 from interlock.config import SystemClock
-from interlock.model import VERSION
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
+from interlock.servers.shared.serving import build_server as mcp_server
+from interlock.servers.shared.serving import speak
 from interlock.servers.sql.database import Database
 from interlock.servers.sql.limits import CONNECTIONS, GRACE_S
-from interlock.servers.sql.operations import CallNotes, Outcome, Rules, Sql, Stop
+from interlock.servers.sql.operations import Rules, Sql, Stop
 from interlock.servers.sql.tools import offered
-from interlock.servers.workspace.journal import Journal
 
-KEY = "interlock/idempotency_key"
-EXPECT = "interlock/expect_state_sha256"
 UNKNOWN = 70  # exit status: the answer to a commit was lost
 
 
 def build_server(sql: Sql, rules: Rules) -> Server[dict[str, Any]]:
     """The server for one database; a few calls run at one time, the others wait."""
     places = asyncio.Semaphore(CONNECTIONS)
-    listed = [types.Tool.model_validate(tool) for tool in offered(rules.read_only).values()]
 
-    async def list_tools(
-        _ctx: ServerRequestContext[dict[str, Any]], _params: types.PaginatedRequestParams | None
-    ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=listed)
-
-    async def call_tool(
-        _ctx: ServerRequestContext[dict[str, Any]], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        notes = _notes(dict(params.meta or {}))
+    async def call(tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
         async with places:
-            return _result(await _called(sql, params.name, params.arguments or {}, notes))
+            return await _called(sql, tool, args, notes)
 
-    return Server(
-        "sql",
-        version=VERSION,
-        instructions="One database. Values go into 'params', never into the text of a statement.",
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-    )
+    about = "One database. Values go into 'params', never into the text of a statement."
+    return mcp_server("sql", about, offered(rules.read_only).values(), call)
 
 
 async def serve(database: Database, rules: Rules, effect_log: Path | None) -> None:
@@ -60,8 +44,7 @@ async def serve(database: Database, rules: Rules, effect_log: Path | None) -> No
     sql = Sql(database.connect, database.dialect, rules, journal, end_without_answer)
     try:
         server = build_server(sql, rules)
-        async with stdio_server() as (reader, writer):
-            await server.run(reader, writer, server.create_initialization_options())
+        await speak(server)
     finally:
         sql.close()
         journal.close()
@@ -74,7 +57,7 @@ def end_without_answer(why: str) -> NoReturn:
     os._exit(UNKNOWN)
 
 
-async def _called(sql: Sql, tool: str, args: dict[str, Any], notes: CallNotes) -> Outcome:
+async def _called(sql: Sql, tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
     stop = Stop()
     work = asyncio.ensure_future(asyncio.to_thread(sql.call, tool, args, notes, stop))
     try:
@@ -94,18 +77,3 @@ async def _stopped(work: "asyncio.Future[Outcome]", stop: Stop) -> None:
             done, _ = await asyncio.wait({work}, timeout=GRACE_S)
             if done:
                 return
-
-
-def _notes(meta: dict[str, Any]) -> CallNotes:
-    expected, key = meta.get(EXPECT), meta.get(KEY)
-    return CallNotes(None if expected is None else str(expected), None if key is None else str(key))
-
-
-def _result(outcome: Outcome) -> types.CallToolResult:
-    # A lone surrogate can't be sent; it could only come from an argument that is echoed.
-    text = outcome.text.encode("utf-8", "replace").decode()
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text)],
-        structured_content=outcome.structured,
-        is_error=outcome.failed,
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from interlock.servers.shared.schemas import INTERNAL, object_schema
 from interlock.servers.sql.limits import (
     NAME_CHARACTERS,
     PARAMS,
@@ -13,19 +14,7 @@ from interlock.servers.sql.limits import (
     TIMEOUT_S,
 )
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL = "interlock/internal"
 CHANGING = frozenset({"execute", "preview"})
-
-
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {
-        "$schema": DIALECT,
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
 
 
 def _statement(description: str) -> dict[str, Any]:
@@ -69,7 +58,7 @@ def _reading() -> list[dict[str, Any]]:
             "title": "Query the database",
             "description": "Run one SELECT that can't change anything. Long results are cut; 'next_offset' says where "
             "to continue, for which the rows need an ORDER BY.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "statement": _statement("One SELECT, WITH ... SELECT or VALUES."),
                     "params": PARAMETERS,
@@ -92,7 +81,7 @@ def _reading() -> list[dict[str, Any]]:
             "name": "schema",
             "title": "Show the tables",
             "description": "Tables and views with columns, types, keys, indexes and estimated numbers of rows.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "table": {
                         "type": "string",
@@ -109,7 +98,7 @@ def _reading() -> list[dict[str, Any]]:
             "name": "explain",
             "title": "Explain a statement",
             "description": "The plan of one statement with estimated rows, without running it.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {"statement": _statement("One statement."), "params": PARAMETERS, "dialect": SQL_DIALECT},
                 ["statement"],
             ),
@@ -125,7 +114,7 @@ def _changing() -> list[dict[str, Any]]:
             "name": "execute",
             "title": "Change the database",
             "description": f"Run up to {STATEMENTS} statements in one transaction: all of them take effect, or none.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "statement": _statement("One statement, or several with ; between them."),
                     "params": {**PARAMETERS, "description": f"{PARAMETERS['description']} For one statement only."},
@@ -141,7 +130,7 @@ def _changing() -> list[dict[str, Any]]:
             "name": "preview",
             "title": "Preview a call",
             "description": "Internal: what a call would change; it is done, measured and taken back.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "tool": {"enum": visible, "description": "The tool that would be called."},
                     "args": {"type": "object", "description": "Its arguments."},

@@ -1,15 +1,15 @@
 """One call from start to end: plan, check, apply, measure. Everything here blocks and runs in a thread."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from interlock.model import InterlockError, UserError
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.workspace.apply import Disk
 from interlock.servers.workspace.arguments import check_arguments
 from interlock.servers.workspace.effect import effect_between
 from interlock.servers.workspace.entries import Entry, State, state_sha256
-from interlock.servers.workspace.journal import Journal
 from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES, SNAPSHOT_ENTRIES
 from interlock.servers.workspace.paths import is_temporary, parse_path, quoted, show
 from interlock.servers.workspace.plan import PLANNERS, Plan, shown
@@ -26,28 +26,6 @@ READERS: Mapping[str, Callable[[Root, Mapping[str, Any]], tuple[str, dict[str, A
     "content": read_bytes,
 }
 CONFLICT = "The files are not as expected: something else changed them. Nothing was done; look at them again."
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a call answers: `text` for a model, `structured` for programs, `failed` when it is an error."""
-
-    text: str
-    structured: dict[str, Any] | None = None
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class CallNotes:
-    """What the caller says about a call beside its arguments.
-
-    Attributes:
-        expect_state_sha256: refuse unless the touched paths are in this state.
-        key: the caller's name for the call; only written to the journal.
-    """
-
-    expect_state_sha256: str | None = None
-    key: str | None = None
 
 
 class Workspace:

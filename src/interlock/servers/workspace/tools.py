@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from interlock.servers.shared.schemas import INTERNAL, object_schema
 from interlock.servers.workspace.limits import (
     DELETE_PATHS,
     LIST_ENTRIES,
@@ -16,19 +17,6 @@ from interlock.servers.workspace.limits import (
     SNAPSHOT_PATHS,
     WRITE_BYTES,
 )
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL = "interlock/internal"
-
-
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {
-        "$schema": DIALECT,
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
 
 
 def _path(description: str) -> dict[str, Any]:
@@ -88,7 +76,7 @@ def _reading() -> list[dict[str, Any]]:
             "name": "list",
             "title": "List files",
             "description": f"List a folder of the workspace, at most {LIST_ENTRIES:,} entries.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "path": {**_path("Folder, relative to the workspace folder."), "default": "."},
                     "recursive": _flag("Also list what is inside its folders."),
@@ -102,7 +90,7 @@ def _reading() -> list[dict[str, Any]]:
             "name": "read",
             "title": "Read a file",
             "description": "Read a UTF-8 text file, at most 1 MiB at a time; says how to continue when there is more.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "path": _path("File, relative to the workspace folder."),
                     "offset_line": {
@@ -132,7 +120,7 @@ def _search() -> dict[str, Any]:
         "name": "search",
         "title": "Search in files",
         "description": "Find lines in text files. The pattern is plain text unless 'regex' is set.",
-        "inputSchema": _object(
+        "inputSchema": object_schema(
             {
                 "pattern": {
                     "type": "string",
@@ -165,7 +153,7 @@ def _changing() -> list[dict[str, Any]]:
             "name": "write",
             "title": "Write a file",
             "description": f"Write a whole text file, at most {WRITE_BYTES // MIB} MiB. Missing folders are made.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "path": _path("File, relative to the workspace folder."),
                     "content": {**text, "description": "All of the file's text."},
@@ -183,7 +171,7 @@ def _changing() -> list[dict[str, Any]]:
             "name": "edit",
             "title": "Edit a file",
             "description": "Replace a piece of text in a text file. It must be there exactly once, unless 'all' is set.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "path": _path("File, relative to the workspace folder."),
                     "old": {**text, "minLength": 1, "description": "The text to replace, copied exactly."},
@@ -198,7 +186,7 @@ def _changing() -> list[dict[str, Any]]:
             "name": "move",
             "title": "Move or rename",
             "description": "Move or rename a file, folder or link. Never overwrites. Missing folders are made.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "source": _path("What to move, relative to the workspace folder."),
                     "target": _path("Its whole new path, with the new name."),
@@ -216,7 +204,7 @@ def _delete() -> dict[str, Any]:
         "name": "delete",
         "title": "Delete files",
         "description": "Delete files, links or folders: all that are named, or none when one is refused.",
-        "inputSchema": _object(
+        "inputSchema": object_schema(
             {
                 "paths": {
                     "type": "array",
@@ -240,7 +228,7 @@ def _internal() -> list[dict[str, Any]]:
             "name": "preview",
             "title": "Preview a call",
             "description": "Internal: what a call would change, without changing anything.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "tool": {"enum": visible, "description": "The tool that would be called."},
                     "args": {"type": "object", "description": "Its arguments."},
@@ -254,7 +242,7 @@ def _internal() -> list[dict[str, Any]]:
             "name": "capture",
             "title": "Capture files",
             "description": "Internal: the exact state of paths, with content if asked for.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "paths": PATHS,
                     "content": _flag("Also return the files' bytes."),
@@ -274,7 +262,7 @@ def _internal() -> list[dict[str, Any]]:
             "name": "content",
             "title": "Fetch a file's bytes",
             "description": "Internal: up to 1 MiB of a file's bytes; says where to continue.",
-            "inputSchema": _object(
+            "inputSchema": object_schema(
                 {
                     "path": _path("File below the workspace folder."),
                     "offset_bytes": {
@@ -299,7 +287,7 @@ def _restore() -> dict[str, Any]:
         "name": "restore",
         "title": "Restore files",
         "description": "Internal: make paths exactly as they were captured, unless others changed them since.",
-        "inputSchema": _object(
+        "inputSchema": object_schema(
             {
                 "paths": PATHS,
                 "entries": {

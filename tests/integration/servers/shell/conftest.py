@@ -13,12 +13,12 @@ import pytest
 
 from interlock.config import ManualClock, SystemClock
 from interlock.sandbox import Means, prospect
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.shell.operations import Shell
 from interlock.servers.shell.scratch import Scratch
 from interlock.servers.shell.staging import Staging
 from interlock.servers.shell.walls import Walls
-from interlock.servers.workspace.journal import Journal
-from interlock.servers.workspace.operations import CallNotes, Outcome
 from interlock.servers.workspace.root import Root
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlock.servers.workspace.operations import CallNotes
+from interlock.servers.shared.calls import CallNotes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

@@ -13,9 +13,10 @@ import pytest
 from psycopg import conninfo
 
 from interlock.config import ManualClock
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.sql.database import Database
-from interlock.servers.sql.operations import CallNotes, Outcome, Rules, Sql, Stop
-from interlock.servers.workspace.journal import Journal
+from interlock.servers.sql.operations import Rules, Sql, Stop
 
 OWNER, SUPERUSER = "interlock_owner", "postgres"
 NUMBERS = itertools.count()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlock.model import canonical_sha256
-from interlock.servers.sql.operations import CallNotes
+from interlock.servers.shared.calls import CallNotes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from interlock.servers.sql.operations import CallNotes, Stop
+from interlock.servers.shared.calls import CallNotes
+from interlock.servers.sql.operations import Stop
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -14,9 +14,9 @@ from interlock.servers.http.allow import AllowList
 from interlock.servers.http.credentials import Vault
 from interlock.servers.http.exchange import Egress
 from interlock.servers.http.operations import HttpCalls
-from interlock.servers.http.rendering import Outcome
 from interlock.servers.http.server import tls_context
-from interlock.servers.workspace.journal import Journal
+from interlock.servers.shared.calls import Outcome
+from interlock.servers.shared.journal import Journal
 
 PUBLIC = "93.184.216.34"
 Script = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -10,7 +10,7 @@ import httpcore
 import pytest
 
 from interlock.config import ManualClock
-from interlock.servers.workspace.journal import Journal
+from interlock.servers.shared.journal import Journal
 
 from .conftest import Bench, Network, redirect, reply
 

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 import pytest
 
 from interlock.config import ManualClock
+from interlock.servers.shared.calls import CallNotes, Outcome
+from interlock.servers.shared.journal import Journal
 from interlock.servers.sql.database import Database
-from interlock.servers.sql.operations import CallNotes, Outcome, Rules, Sql, Stop
-from interlock.servers.workspace.journal import Journal
+from interlock.servers.sql.operations import Rules, Sql, Stop
 
 SHARED_MEMORY = Path("/dev/shm")
 TABLES = """
