@@ -207,8 +207,8 @@ async def test_a_worker_elsewhere_does_a_task_with_the_login_of_the_application(
     dsn = cluster.dsn("agents", two)
     worker = place.start(dsn, "worker")
     try:
-        async with control_of(place.settings(dsn), load_project(place.folder, {}), {}) as control:
-            await control.fleet.accept_first_seen("test")
+        async with control_of(place.settings(dsn), load_project(place.folder, {}), place.env(dsn)) as control:
+            assert await control.fleet.accept_first_seen("test") == []
             task, _ = await control.submit({"agent": "clerk", "text": "Write the note."}, "person:test")
             async with asyncio.timeout(60):
                 while (story := await control.task(task["id"]))["state"] != "completed":

@@ -115,7 +115,7 @@ async def test_two_processes_share_one_server_and_the_last_to_leave_ends_it(scen
 async def test_who_leaves_in_good_order_does_not_end_it_for_one_that_broke_off(scene: Scene) -> None:
     first, second = scene.user(), scene.user()
     await second.states()
-    calling = asyncio.create_task(first.call(APPEND, args("k"), Delivery(10, idempotency_key="t:1:1")))
+    calling = asyncio.create_task(first.call(APPEND, args("k", linger_s=1.0), Delivery(10, idempotency_key="t:1:1")))
     await scene.started("k")
     await break_off(first)
     with pytest.raises((ToolLost, ToolTimeout, ToolUnavailable)):

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 HEAVY = ("dbos", "sqlalchemy", "pydantic_ai", "pydantic", "psycopg", "fastapi", "uvicorn", "mcp", "yaml")
-TRIES = 3
+TRIES = 10
 
 
-def cpu_s(*arguments: str) -> float:
-    """The least that one of a few runs takes."""
-    return min(_cpu_once_s(arguments) for _ in range(TRIES))
+def costs_less(bound_s: float, *arguments: str) -> bool:
+    """Whether one of a few runs takes less; a busy machine makes the same work dearer, never cheaper."""
+    return any(_cpu_once_s(arguments) < bound_s for _ in range(TRIES))
 
 
 def _cpu_once_s(arguments: tuple[str, ...]) -> float:
@@ -24,13 +24,13 @@ def _cpu_once_s(arguments: tuple[str, ...]) -> float:
 
 
 def test_help_is_cheap() -> None:
-    assert cpu_s("-m", "interlock", "--help") < 0.5
-    assert cpu_s("-m", "interlock", "tasks", "--help") < 0.5
-    assert cpu_s("-m", "interlock", "up", "--help") < 0.6
+    assert costs_less(0.5, "-m", "interlock", "--help")
+    assert costs_less(0.5, "-m", "interlock", "tasks", "--help")
+    assert costs_less(0.6, "-m", "interlock", "up", "--help")
 
 
 def test_importing_interlock_is_cheap() -> None:
-    assert cpu_s("-c", "import interlock") < 0.15
+    assert costs_less(0.15, "-c", "import interlock")
 
 
 @pytest.mark.parametrize(
