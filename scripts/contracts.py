@@ -54,6 +54,7 @@ FLOORS = [
 
 # library: the rooms that may import it; a library that stands nowhere here may be imported nowhere
 HOME = {
+    "aiohttp": "tools",
     "anthropic": "inference",
     "anyio": "tools servers testing",
     "cryptography": "store audit",

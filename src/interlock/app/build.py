@@ -57,7 +57,7 @@ def gateway_of(ground: Foundation, settings: Settings, project: Project, tools: 
     pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}")
     gate = Gate(database, project, tools, Checkpoint(database, Snapshots(tools)), pulse)
     lock = SessionLock(ground.conninfo, executor_id)
-    presence = Presence(database, lock, host, pulse, executor_id, project.sha256)
+    presence = Presence("gateway", database, lock, host, pulse, project.sha256)
     runs = OutsideRuns(database, project, gate, presence)
     return Gateway(database, project, runs, state_key_of(ensure_key(settings)))
 
@@ -82,13 +82,12 @@ def worker_of(
     gate = Gate(database, project, tools, checkpoint, pulse)
     models = Models(project.config.models, project.playbooks, env)
     thinker = Thinker(database, gate, models, project.config.models.default)
+    lock = SessionLock(ground.conninfo, executor_id)
     worker = Worker(
         database=database,
         engine=DbosEngine(ground.dispatcher_url, executor_id),
         segments=Segments(database, project, gate, thinker, executor_id),
-        lock=SessionLock(ground.conninfo, executor_id),
-        host=host,
-        pulse=pulse,
+        presence=Presence("worker", database, lock, host, pulse, project.sha256),
         concurrency=project.config.server.concurrency,
     )
     return worker, tools

@@ -142,7 +142,8 @@ async def _checkup(ground: Foundation, project: Project, toolbox: Toolbox) -> As
     await keep_version(database, project)
     pulse = Pulse(host=f"{host.place}/{executor_id}")  # its servers are no other process's
     gate = Gate(database, project, toolbox, Checkpoint(database, Snapshots(toolbox)), pulse)
-    presence = Presence(database, SessionLock(ground.conninfo, executor_id), host, pulse, executor_id, project.sha256)
+    lock = SessionLock(ground.conninfo, executor_id)
+    presence = Presence("gateway", database, lock, host, pulse, project.sha256)
     async with checkup(database, project, gate, presence, ADMIN) as found:
         yield found
 

@@ -4,13 +4,13 @@ Ask `admit` right before a call is started, not before a person is asked: whoeve
 how it ended, by `succeeded`, `failed` or `given_up`. `look` claims nothing; it is for choosing between tools.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from interlock.config import BreakerConfig
-from interlock.model import ToolLost, ToolRef, ToolTimeout, ToolUnavailable
+from interlock.model import BreakerPhase, ToolLost, ToolRef, ToolTimeout, ToolUnavailable
 from interlock.observability import redact
-from interlock.resilience import Admission, Breaker, BreakerRule, Phase, breaking
+from interlock.resilience import Admission, BreakerRule, breaking
 from interlock.store import BreakerRow, Transaction, breaker_rows
 
 PROBE_PATIENCE_S = 180.0  # above what a call may take by default, with the start of its server
@@ -29,7 +29,7 @@ class BreakerView:
     """
 
     key: str
-    phase: Phase
+    phase: BreakerPhase
     failures: int
     retry_after_s: float
     reason: str
@@ -56,20 +56,20 @@ async def admit(tx: Transaction, key: str, patience_s: float = PROBE_PATIENCE_S)
     seen = await breaker_rows.find(tx, key)
     if seen is None:
         return Admission(True)
-    admission = breaking.look(_state(seen), seen.now)
+    admission = breaking.look(seen.state, seen.now)
     if not admission.probe or await breaker_rows.claim_probe(tx, seen, patience_s + MARGIN_S):
         return admission
     present = await breaker_rows.find(tx, key)
     if present is None:  # somebody else's probe has closed it
         return Admission(True)
-    return replace(breaking.look(_state(present), present.now), allowed=False, probe=False)
+    return replace(breaking.look(present.state, present.now), allowed=False, probe=False)
 
 
 async def look(tx: Transaction, keys: Iterable[str]) -> dict[str, Admission]:
     """What calls that ask now would be told; claims nothing, one select for all of them."""
     wanted = list(keys)
     rows = await breaker_rows.find_all(tx, wanted)
-    return {key: breaking.look(_state(rows[key]), rows[key].now) if key in rows else Admission(True) for key in wanted}
+    return {key: breaking.look(rows[key].state, rows[key].now) if key in rows else Admission(True) for key in wanted}
 
 
 async def succeeded(tx: Transaction, key: str, *, probe: bool = False) -> bool:
@@ -81,8 +81,8 @@ async def failed(tx: Transaction, key: str, config: BreakerConfig, reason: str, 
     """The tool failed in a way that `counts`; what the next call is told. `reason` loses its secrets here."""
     row = await breaker_rows.locked(tx, key)
     rule = BreakerRule(config.failures, config.cooldown)
-    after = breaking.failed(_state(row), rule, row.now, redact(reason), probe=probe)
-    await breaker_rows.keep(tx, _row(row, after))
+    after = breaking.failed(row.state, rule, row.now, redact(reason), probe=probe)
+    await breaker_rows.keep(tx, key, after)
     return breaking.look(after, row.now)
 
 
@@ -101,30 +101,7 @@ async def listing(tx: Transaction, prefix: str = "tool:") -> tuple[BreakerView, 
     return tuple(_view(row) for row in await breaker_rows.listing(tx, prefix))
 
 
-def open_by_phase(views: Iterable[BreakerView]) -> Mapping[Phase, int]:
-    """How many there are in each phase, for a gauge."""
-    found = dict.fromkeys(Phase, 0)
-    for view in views:
-        found[view.phase] += 1
-    return found
-
-
 def _view(row: BreakerRow) -> BreakerView:
-    state = _state(row)
+    state = row.state
     told = breaking.look(state, row.now)
-    return BreakerView(row.key, breaking.phase(state, row.now), row.failures, told.retry_after_s, row.reason)
-
-
-def _state(row: BreakerRow) -> Breaker:
-    return Breaker(row.failures, row.opened_at, row.opened_for_s, row.probe_until, row.reason)
-
-
-def _row(row: BreakerRow, state: Breaker) -> BreakerRow:
-    return replace(
-        row,
-        failures=state.failures,
-        opened_at=state.opened_at,
-        opened_for_s=state.opened_for_s,
-        probe_until=state.probe_until,
-        reason=state.reason,
-    )
+    return BreakerView(row.key, breaking.phase(state, row.now), state.failures, told.retry_after_s, state.reason)

@@ -5,11 +5,12 @@ of a server that the operator trusts, else its words, where two of them must agr
 Hints of others only raise, and what nobody can tell is destructive and leaks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from interlock.guardrails.case import Case
 from interlock.guardrails.classes import Opinion, opinion
+from interlock.guardrails.pinned import Pinned
 from interlock.model import ActionClass, ToolContract, ToolDefinition
 
 _KEPT = 4096
@@ -24,29 +25,12 @@ def classify(case: Case) -> Case:
 
 def proposed(definition: ToolDefinition, *, trusted_hints: bool) -> Opinion:
     """What the definition of a tool tells of its class; found out once for each definition."""
-    return _opinion(_Pinned(definition), trusted_hints)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pinned:
-    """A definition that equals another one of its tool if their pins do."""
-
-    found: ToolDefinition
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Pinned) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[str, str]:
-        return self.found.ref.server, self.found.pin_sha256
+    return _opinion(Pinned(definition), trusted_hints)
 
 
 @lru_cache(maxsize=_KEPT)
-def _opinion(pinned: _Pinned, trusted_hints: bool) -> Opinion:
-    return opinion(pinned.found, trusted_hints=trusted_hints)
+def _opinion(pinned: Pinned, trusted_hints: bool) -> Opinion:
+    return opinion(pinned.definition, trusted_hints=trusted_hints)
 
 
 def class_of(

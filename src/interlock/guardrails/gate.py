@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from interlock.config import AgentConfig, Project, fault_point
 from interlock.guardrails import approvals, catalogue, ledger, limits, plan, validate
@@ -51,6 +52,7 @@ from interlock.store import CallFacts, Database, approval_rows, catalog_rows
 from interlock.store import path_rows as call_path
 from interlock.tools import Tools
 
+Looked: TypeAlias = tuple[Call, CallFacts]
 _FIRST_LOOKS = 40
 _LOOK_EVERY_S = 0.25
 
@@ -80,17 +82,35 @@ class Gate:
         refuse_unsafe_checks(self._servers)
         refuse_unknown_fallbacks(self._servers)
 
-    async def act(self, subject: Subject, request: CallRequest) -> ActOutcome:
+    async def propose(self, subject: Subject, request: CallRequest, call_id: str) -> Looked:
+        """Write a call that no turn of ours asks for into the ledger; `act` goes on from what it gives.
+
+        Raises:
+            Fenced: the lease is gone.
+            Unavailable: the database does not answer; it may have been written, and may be again.
+        """
+        planned = bool(subject.agent.plan)
+        async with self._database.at_once() as tx:
+            return await call_path.propose(tx, subject.lease, call_id, request, _ref_of(request.tool), planned=planned)
+
+    async def _look(self, subject: Subject, request: CallRequest) -> Looked | None:
+        planned = bool(subject.agent.plan)
+        async with self._database.at_once() as tx:
+            return await call_path.look(tx, subject.lease, request.call_no, _ref_of(request.tool), planned=planned)
+
+    async def act(self, subject: Subject, request: CallRequest, looked: Looked | None = None) -> ActOutcome:
         """Answer one call: carried out, refused, held for a person, or in doubt.
+
+        Args:
+            subject: for whom.
+            request: what.
+            looked: what is known of it at this moment, from `propose`.
 
         Raises:
             Fenced: the lease is gone.
             Unavailable: the database, or a required tool server, does not answer; nothing was done.
         """
-        async with self._database.at_once() as tx:
-            looked = await call_path.look(
-                tx, subject.lease, request.call_no, _ref_of(request.tool), planned=bool(subject.agent.plan)
-            )
+        looked = looked or await self._look(subject, request)
         if looked is None:
             raise Conflict(f"call {request.call_no} is not in the ledger")
         call, facts = looked

@@ -1,11 +1,11 @@
 """Stage 1: is this a tool that the agent may see, is it the one that was accepted, and do the arguments fit it?"""
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from interlock.guardrails.case import Case
+from interlock.guardrails.pinned import Pinned
 from interlock.model import Conflict, TaskKind, ToolDefinition, ToolRefused, UserError, canonical_json, canonical_sha256
 
 if TYPE_CHECKING:
@@ -15,19 +15,6 @@ if TYPE_CHECKING:
 MAX_ARGS_BYTES = 16_000_000
 _MAX_REF_DEPTH = 64
 _KEPT_VALIDATORS = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class _ByPin:
-    """A definition that equals another one if their pins do."""
-
-    found: ToolDefinition
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByPin) and other.found.pin_sha256 == self.found.pin_sha256
-
-    def __hash__(self) -> int:
-        return hash(self.found.pin_sha256)
 
 
 def check_grant(case: Case) -> None:
@@ -71,14 +58,14 @@ def check_args(case: Case) -> None:
         raise Conflict(f"the arguments of call {case.call.call_no} are not the recorded ones")
     if len(canonical_json(args)) > MAX_ARGS_BYTES and not case.definition.internal:
         raise UserError(f"{case.ref}: the arguments are larger than {MAX_ARGS_BYTES:,} bytes")
-    problem = next(iter(_validator(_ByPin(case.definition)).iter_errors(args)), None)
+    problem = next(iter(_validator(Pinned(case.definition)).iter_errors(args)), None)
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path) or "the arguments"
         raise UserError(f"{case.ref}: {where}: {_misfit(problem)}", hint=f"interlock tools show {case.ref}")
 
 
 @lru_cache(maxsize=_KEPT_VALIDATORS)
-def _validator(definition: _ByPin) -> "Draft202012Validator":
+def _validator(pinned: Pinned) -> "Draft202012Validator":
     """The schema of a tool, checked once for each definition of it.
 
     Raises:
@@ -87,12 +74,12 @@ def _validator(definition: _ByPin) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
-    schema = definition.found.input_schema
+    schema = pinned.definition.input_schema
     _check_refs(schema, 0)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        what = f"the input schema of {definition.found.ref} is no valid JSON Schema: {error.message[:200]}"
+        what = f"the input schema of {pinned.definition.ref} is no valid JSON Schema: {error.message[:200]}"
         raise ToolRefused(what) from error
     return Draft202012Validator(schema)
 

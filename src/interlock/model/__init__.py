@@ -1,5 +1,6 @@
 """The nouns, their states, the lifecycle function and the error tree: pure, no I/O, no clock."""
 
+from interlock.model.breaker import Breaker, BreakerPhase
 from interlock.model.call import (
     ActOutcome,
     Approval,
@@ -146,6 +147,8 @@ __all__ = [
     "AuditEntry",
     "BindingChanged",
     "Blocked",
+    "Breaker",
+    "BreakerPhase",
     "Bug",
     "Call",
     "CallProposal",

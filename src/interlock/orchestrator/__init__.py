@@ -5,11 +5,11 @@ from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_ca
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
-from interlock.orchestrator.presence import Presence
+from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
 from interlock.orchestrator.segment import Segments
 from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submit_again, submit_undo
-from interlock.orchestrator.worker import Host, Worker, housekeeping
+from interlock.orchestrator.worker import Worker, housekeeping
 
 __all__ = [
     "Checkup",

@@ -28,7 +28,7 @@ from interlock.orchestrator.events import handle
 from interlock.orchestrator.outside_tasks import OutsideTasks
 from interlock.orchestrator.presence import Presence
 from interlock.orchestrator.submit import admit
-from interlock.store import Database, call_rows, task_rows
+from interlock.store import Database, task_rows
 
 AGENT = "tools-test"
 TEXT = "Try every tool server with one harmless call."
@@ -42,7 +42,6 @@ _LIMITS = LimitsConfig(calls_per_minute=100_000)
 class Checkup:
     """A task that is under way; made by `checkup`."""
 
-    database: Database
     gate: Gate
     subject: Subject
     last_no: int = 0
@@ -56,9 +55,8 @@ class Checkup:
         """
         self.last_no += 1
         request = CallRequest(self.last_no, str(ref), args, REASON)
-        async with self.database.at_once() as tx:
-            await call_rows.propose_outside(tx, self.subject.lease, new_id(), request)
-        return await self.gate.act(self.subject, request)
+        looked = await self.gate.propose(self.subject, request, new_id())
+        return await self.gate.act(self.subject, request, looked)
 
 
 @asynccontextmanager
@@ -73,7 +71,7 @@ async def checkup(
     await presence.ensure()
     beating = asyncio.create_task(_beat(presence), name="presence")
     try:
-        found = Checkup(database, gate, await _take(database, project, presence, by))
+        found = Checkup(gate, await _take(database, project, presence, by))
         try:
             yield found
         finally:

@@ -228,11 +228,11 @@ class OutsideRuns:
                 session.last_no += 1
                 asked.call_id, asked.call_no, asked.proposed = new_id(), session.last_no, False
         request = CallRequest(asked.call_no, request.tool, request.args, request.reason)
+        looked = None
         if not asked.proposed:
-            async with self.database.at_once() as tx:
-                await call_rows.propose_outside(tx, lease, asked.call_id, request)
+            looked = await self.gate.propose(session.subject, request, asked.call_id)
             asked.proposed = True
-        outcome = await self.gate.act(session.subject, request)
+        outcome = await self.gate.act(session.subject, request, looked)
         if isinstance(outcome, InDoubt):
             await self._end(session, blocked_by(outcome))
         return outcome

@@ -1,4 +1,4 @@
-"""The presence of a process that holds tasks of agents outside: others can tell whether it lives.
+"""The presence of a process that holds tasks: others can tell whether it lives.
 
 A worker joins when it starts; a server only when the first agent outside calls, for most servers never have one.
 """
@@ -8,35 +8,55 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
 from interlock.audit import record
 from interlock.guardrails import Pulse
 from interlock.model import AuditEntry, Unavailable
-from interlock.orchestrator.worker import Host
 from interlock.store import Database, SessionLock, executor_rows
 
-log = logging.getLogger("interlock.gateway")
 BEAT_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where this process runs.
+
+    Attributes:
+        name: the host's name, for people.
+        pid: the process id, which means something only within `place`.
+        place: the name with what tells apart hosts and containers of one name: boot and process namespace.
+    """
+
+    name: str
+    pid: int
+    place: str
 
 
 @dataclass
 class Presence:
-    """One server among those that hold tasks.
+    """One process among those that hold tasks.
 
     Attributes:
-        executor_id: its name among them.
+        kind: what it is; names its records and its log.
+        lock: held under its name among them, for as long as it lives.
         config_sha256: the version of the configuration that it has.
     """
 
+    kind: Literal["worker", "gateway"]
     database: Database
     lock: SessionLock
     host: Host
     pulse: Pulse
-    executor_id: str
     config_sha256: str
     joined: bool = False
     _joining: asyncio.Lock = field(default_factory=asyncio.Lock)
     _next_beat_s: float = 0.0
+
+    @property
+    def executor_id(self) -> str:
+        """Its name among those that hold tasks."""
+        return self.lock.executor_id
 
     async def ensure(self) -> None:
         """Join, unless that was done.
@@ -52,7 +72,7 @@ class Presence:
             at_s = time.monotonic()
             async with self.database.transaction() as tx:
                 await executor_rows.register(tx, self.executor_id, self.host.place, self.host.pid, self.config_sha256)
-                await record(tx, AuditEntry("gateway.joined", self._actor, {"executor": self.executor_id}))
+                await record(tx, self._entry("joined"))
             self.pulse.beat(at_s)
             self._next_beat_s = at_s + BEAT_EVERY_S
             self.joined = True
@@ -63,19 +83,20 @@ class Presence:
         Raises:
             DatabaseUnavailable: Postgres does not answer.
         """
-        if not self.joined or time.monotonic() < self._next_beat_s:
+        if not self.joined or time.monotonic() < self._next_beat_s:  # by the clock: at once after it was stopped
             return True
-        at_s = time.monotonic()
-        self._next_beat_s = at_s + BEAT_EVERY_S
+        self._next_beat_s = time.monotonic() + BEAT_EVERY_S
         if not await self.lock.alive():
             await self.lock.release()
             await self.lock.take()
+        at_s = time.monotonic()
         async with self.database.transaction() as tx:
             self.joined = await executor_rows.beat(tx, self.executor_id)
         if self.joined:
             self.pulse.beat(at_s)
         else:
-            log.error("gateway.declared_dead executor=%s", self.executor_id)
+            log = logging.getLogger(f"interlock.{self.kind}")
+            log.error("%s.declared_dead executor=%s", self.kind, self.executor_id)
         return self.joined
 
     async def leave(self) -> None:
@@ -85,9 +106,8 @@ class Presence:
             with contextlib.suppress(Unavailable):
                 async with self.database.transaction() as tx:
                     await executor_rows.remove(tx, self.executor_id)
-                    await record(tx, AuditEntry("gateway.left", self._actor, {"executor": self.executor_id}))
+                    await record(tx, self._entry("left"))
         await self.lock.release()
 
-    @property
-    def _actor(self) -> str:
-        return f"gateway:{self.executor_id}"
+    def _entry(self, what: str) -> AuditEntry:
+        return AuditEntry(f"{self.kind}.{what}", f"{self.kind}:{self.executor_id}", {"executor": self.executor_id})

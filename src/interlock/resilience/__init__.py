@@ -4,8 +4,8 @@
 """
 
 from interlock.resilience import breaker as breaking
-from interlock.resilience.breaker import Admission, Breaker, BreakerRule, Phase
+from interlock.resilience.breaker import Admission, BreakerRule
 from interlock.resilience.deadline import Deadline
 from interlock.resilience.retry import Rng, backoff_s
 
-__all__ = ["Admission", "Breaker", "BreakerRule", "Deadline", "Phase", "Rng", "backoff_s", "breaking"]
+__all__ = ["Admission", "BreakerRule", "Deadline", "Rng", "backoff_s", "breaking"]

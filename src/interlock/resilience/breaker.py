@@ -10,17 +10,10 @@ time; if their failures counted, a burst of them would double the wait at once.
 
 import datetime
 from dataclasses import dataclass, replace
-from enum import StrEnum
+
+from interlock.model import Breaker, BreakerPhase
 
 MAX_OPEN_S = 600.0
-
-
-class Phase(StrEnum):
-    """Where a breaker is."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
 
 
 @dataclass(frozen=True)
@@ -39,33 +32,6 @@ class BreakerRule:
     def next_open_s(self, before_s: float) -> float:
         """How long it stays open after a probe failed that came after `before_s` of being open."""
         return min(max(MAX_OPEN_S, self.cooldown_s), 2 * max(before_s, self.cooldown_s))
-
-
-@dataclass(frozen=True)
-class Breaker:
-    """What is remembered of one thing that can fail; the default is a healthy one.
-
-    Attributes:
-        failures: in a row.
-        opened_at: None while it is closed.
-        opened_for_s: how long it stays open.
-        probe_until: while one call tries, until when it is waited for.
-        reason: of the last failure that counted.
-    """
-
-    failures: int = 0
-    opened_at: datetime.datetime | None = None
-    opened_for_s: float = 0.0
-    probe_until: datetime.datetime | None = None
-    reason: str = ""
-
-    @property
-    def retry_at(self) -> datetime.datetime | None:
-        """When the next call may try; None while it is closed."""
-        if self.opened_at is None:
-            return None
-        over = self.opened_at + datetime.timedelta(seconds=self.opened_for_s)
-        return over if self.probe_until is None else max(over, self.probe_until)
 
 
 @dataclass(frozen=True)
@@ -89,12 +55,12 @@ class Admission:
     noted: bool = False
 
 
-def phase(breaker: Breaker, now: datetime.datetime) -> Phase:
+def phase(breaker: Breaker, now: datetime.datetime) -> BreakerPhase:
     """Closed, open, or half-open: a probe is out or may go."""
     if breaker.opened_at is None:
-        return Phase.CLOSED
+        return BreakerPhase.CLOSED
     over = breaker.opened_at + datetime.timedelta(seconds=breaker.opened_for_s)
-    return Phase.HALF_OPEN if now >= over else Phase.OPEN
+    return BreakerPhase.HALF_OPEN if now >= over else BreakerPhase.OPEN
 
 
 def look(breaker: Breaker, now: datetime.datetime) -> Admission:

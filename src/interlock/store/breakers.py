@@ -6,6 +6,7 @@ The time in them is the database's, so that hosts need not agree on it.
 import datetime
 from dataclasses import dataclass
 
+from interlock.model import Breaker
 from interlock.store.database import Row, Transaction
 
 REASON_CHARS = 500
@@ -13,22 +14,10 @@ REASON_CHARS = 500
 
 @dataclass(frozen=True)
 class BreakerRow:
-    """One breaker as it stands, and the database's present moment.
-
-    Attributes:
-        failures: in a row.
-        opened_at: None while it is closed.
-        opened_for_s: how long it stays open.
-        probe_until: while one call tries, until when it is waited for.
-        reason: of the last failure that counted.
-    """
+    """One breaker as it stands, and the database's present moment."""
 
     key: str
-    failures: int
-    opened_at: datetime.datetime | None
-    opened_for_s: float
-    probe_until: datetime.datetime | None
-    reason: str
+    state: Breaker
     now: datetime.datetime
 
 
@@ -57,7 +46,7 @@ async def claim_probe(tx: Transaction, seen: BreakerRow, patience_s: float) -> b
     count = await tx.run(
         "update breaker set probe_until = clock_timestamp() + make_interval(secs => %s)"
         " where key = %s and opened_at = %s and (probe_until is null or probe_until <= clock_timestamp())",
-        [patience_s, seen.key, seen.opened_at],
+        [patience_s, seen.key, seen.state.opened_at],
     )
     return count == 1
 
@@ -77,12 +66,12 @@ async def locked(tx: Transaction, key: str) -> BreakerRow:
     return _breaker(row or {})
 
 
-async def keep(tx: Transaction, row: BreakerRow) -> None:
+async def keep(tx: Transaction, key: str, state: Breaker) -> None:
     """Store everything of a locked breaker."""
     await tx.run(
         "update breaker set failures = %s, opened_at = %s, opened_for_s = %s, probe_until = %s, reason = %s"
         " where key = %s",
-        [row.failures, row.opened_at, row.opened_for_s, row.probe_until, row.reason[:REASON_CHARS], row.key],
+        [state.failures, state.opened_at, state.opened_for_s, state.probe_until, state.reason[:REASON_CHARS], key],
     )
 
 
@@ -92,12 +81,11 @@ async def close(tx: Transaction, key: str, *, even_open: bool) -> bool:
 
 
 def _breaker(row: Row) -> BreakerRow:
-    return BreakerRow(
-        key=row["key"],
+    state = Breaker(
         failures=row["failures"],
         opened_at=row["opened_at"],
         opened_for_s=row["opened_for_s"],
         probe_until=row["probe_until"],
         reason=row["reason"],
-        now=row["now"],
     )
+    return BreakerRow(row["key"], state, row["now"])

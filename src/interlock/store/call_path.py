@@ -2,32 +2,48 @@
 
 import datetime
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from interlock.model import Call, CallState, Fenced, Lease, ToolRef
+from interlock.model import Call, CallRequest, CallState, Fenced, Lease, ToolRef, canonical_sha256
 from interlock.store.allowances import FOREVER, Claim
 from interlock.store.calls import call_of
 from interlock.store.database import Row, Transaction
 
 SERVICE = "service:"  # an allowance of a task for each tool server at which it changed something
 
-# Rows that a claim may look at: those without a window, and those of this minute.
-_LOOK = """
-select c.*, t.epoch as task_epoch, t.tainted as task_tainted,
+# The facts that a call is judged by; `t` is its task. Allowances: those without a window, and those of this minute.
+_FACTS: LiteralString = """
+  t.tainted as task_tainted,
   (select p.sha256 from tool_pin p where p.server = %(server)s and p.name = %(name)s) as pin,
   case when %(planned)s then (select jsonb_object_agg(u.plan_entry, u.n) from (
      select o.plan_entry, count(*) as n from call o
-     where o.task_id = c.task_id and o.id <> c.id and o.plan_entry is not null
+     where o.task_id = t.id and o.call_no <> %(number)s and o.plan_entry is not null
        and o.state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt')
      group by o.plan_entry) u) end as plan_use,
   (select jsonb_agg(jsonb_build_array(a.resource, a.window_at = %(forever)s, a.used + a.reserved)) from allowance a
      where a.scope = %(scope)s and a.window_at in (%(forever)s, %(minute)s)) as taken,
   exists (select 1 from breaker b where b.key = %(breaker)s) as troubled
-from call c join task t on t.id = c.task_id
-where c.task_id = %(task)s and c.call_no = %(number)s
 """
+_LOOK: LiteralString = (
+    "select c.*, t.epoch as task_epoch,"
+    + _FACTS
+    + "from call c join task t on t.id = c.task_id where c.task_id = %(task)s and c.call_no = %(number)s"
+)
+# It does not wait for the disk: whatever is done about the call is written after it, and does.
+_WRITE: LiteralString = """
+with t as (
+  select id, epoch, tainted from task where id = %(task)s and epoch = %(epoch)s
+    and set_config('synchronous_commit', 'off', true) = 'off' for update
+), added as (
+  insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at, untold)
+    select %(id)s, t.id, %(run)s, %(number)s, %(tool)s, %(args)s, %(sha256)s, %(reason)s, 'proposed', t.epoch,
+      %(now)s, true from t
+    on conflict (id) do nothing
+)
+"""
+_PROPOSE: LiteralString = _WRITE + "select" + _FACTS + "from t"
 
 
 @dataclass(frozen=True)
@@ -67,27 +83,72 @@ async def look(
     Raises:
         Fenced: the lease is gone.
     """
-    scope = f"task:{lease.task_id}"
-    minute = tx.clock.now().replace(second=0, microsecond=0)
-    row = await tx.row(
-        _LOOK,
-        {
-            "server": ref.server,
-            "name": ref.name,
-            "forever": FOREVER,
-            "minute": minute,
-            "scope": scope,
-            "planned": planned,
-            "breaker": f"tool:{ref}",
-            "task": lease.task_id,
-            "number": call_no,
-        },
-    )
+    row = await tx.row(_LOOK, _asked(tx, lease, call_no, ref, planned=planned))
     if row is None:
         return None
     _refuse_other_epoch(row["task_epoch"], lease)
+    return call_of(tx, row), _facts_of(row)
+
+
+async def propose(
+    tx: Transaction, lease: Lease, call_id: str, request: CallRequest, ref: ToolRef, *, planned: bool
+) -> tuple[Call, CallFacts]:
+    """Write the row of a call that an agent outside makes; it comes back with all facts about it, as from `look`.
+
+    The same call written again is one row.
+
+    Raises:
+        Fenced: the lease is gone.
+    """
+    call = Call(
+        id=call_id,
+        task_id=lease.task_id,
+        run_no=lease.run_no,
+        call_no=request.call_no,
+        tool=request.tool,
+        args=request.args,
+        args_sha256=canonical_sha256(request.args),
+        reason=request.reason,
+        state=CallState.PROPOSED,
+        epoch=lease.epoch,
+        created_at=tx.clock.now(),
+    )
+    row = await tx.row(
+        _PROPOSE,
+        {
+            **_asked(tx, lease, request.call_no, ref, planned=planned),
+            "epoch": lease.epoch,
+            "id": call.id,
+            "run": call.run_no,
+            "tool": call.tool,
+            "args": tx.sealer.seal(call.args, f"call.args:{call.id}"),
+            "sha256": call.args_sha256,
+            "reason": tx.sealer.seal(call.reason, f"call.reason:{call.id}"),
+            "now": call.created_at,
+        },
+    )
+    if row is None:
+        raise Fenced(f"another server has task {lease.task_id[:8]} now")
+    return call, _facts_of(row)
+
+
+def _asked(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef, *, planned: bool) -> dict[str, Any]:
+    return {
+        "server": ref.server,
+        "name": ref.name,
+        "forever": FOREVER,
+        "minute": tx.clock.now().replace(second=0, microsecond=0),
+        "scope": f"task:{lease.task_id}",
+        "planned": planned,
+        "breaker": f"tool:{ref}",
+        "task": lease.task_id,
+        "number": call_no,
+    }
+
+
+def _facts_of(row: Row) -> CallFacts:
     taken = row["taken"] or []
-    return call_of(tx, row), CallFacts(
+    return CallFacts(
         pin=row["pin"],
         tainted=row["task_tainted"],
         plan_use=row["plan_use"] or {},

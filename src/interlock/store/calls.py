@@ -10,7 +10,6 @@ from interlock.model import (
     CallRequest,
     CallState,
     Decision,
-    Fenced,
     Lease,
     NotFound,
     UndoState,
@@ -76,36 +75,6 @@ async def in_state(tx: Transaction, task_id: str, state: CallState) -> list[Call
     return [call_of(tx, row) for row in rows]
 
 
-async def propose_outside(tx: Transaction, lease: Lease, call_id: str, request: CallRequest) -> None:
-    """Write the row of a call that an agent outside makes, in one statement that checks the lease.
-
-    It does not wait for the disk: whatever is done about the call is written after it, and does.
-
-    Raises:
-        Fenced: the lease is gone.
-    """
-    count = await tx.run(
-        "insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at,"
-        " untold) select %(id)s, t.id, %(run)s, %(number)s, %(tool)s, %(args)s, %(sha256)s, %(reason)s, 'proposed',"
-        " t.epoch, %(now)s, true from task t where t.id = %(task)s and t.epoch = %(epoch)s"
-        " and set_config('synchronous_commit', 'off', true) = 'off' for update",
-        {
-            "id": call_id,
-            "run": lease.run_no,
-            "number": request.call_no,
-            "tool": request.tool,
-            "args": tx.sealer.seal(request.args, f"call.args:{call_id}"),
-            "sha256": canonical_sha256(request.args),
-            "reason": tx.sealer.seal(request.reason, f"call.reason:{call_id}"),
-            "now": tx.clock.now(),
-            "task": lease.task_id,
-            "epoch": lease.epoch,
-        },
-    )
-    if count != 1:
-        raise Fenced(f"another server has task {lease.task_id[:8]} now")
-
-
 async def untold(tx: Transaction, lease: Lease, limit: int) -> list[Row]:
     """What the agent of a run has not heard of, oldest first; shape `{id, call_no, tool, args_sha256}`."""
     rows = await tx.rows(
@@ -165,12 +134,6 @@ async def keep(tx: Transaction, call: Call) -> None:
     )
 
 
-async def started_between(tx: Transaction, task_id: str, since: Any) -> int:
-    """How many calls of a task were started since a moment."""
-    row = await tx.row("select count(*) as n from call where task_id = %s and started_at > %s", [task_id, since])
-    return 0 if row is None else int(row["n"])
-
-
 async def open_approvals(tx: Transaction, task_id: str) -> int:
     """How many calls of a task still wait for a person."""
     row = await tx.row("select count(*) as n from approval where task_id = %s and state = 'pending'", [task_id])
@@ -214,13 +177,3 @@ def call_of(tx: Transaction, row: Row) -> Call:
         host=row["host"],
         served_by=row["served_by"],
     )
-
-
-async def plan_use(tx: Transaction, task_id: str, besides: str) -> dict[str, int]:
-    """How often each plan entry has been used by other calls of a task; shape `{entry: n}`."""
-    rows = await tx.rows(
-        "select plan_entry, count(*) as n from call where task_id = %s and id <> %s and plan_entry is not null"
-        " and state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt') group by plan_entry",
-        [task_id, besides],
-    )
-    return {row["plan_entry"]: row["n"] for row in rows}

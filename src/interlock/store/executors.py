@@ -53,7 +53,7 @@ class SessionLock:
 
     def __init__(self, conninfo: str, executor_id: str) -> None:
         self._conninfo = conninfo
-        self._executor_id = executor_id
+        self.executor_id = executor_id
         self._connection: object | None = None
 
     async def take(self) -> None:
@@ -74,7 +74,7 @@ class SessionLock:
                 keepalives_idle=5,
                 keepalives_count=3,
             )
-            await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [self._executor_id])
+            await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [self.executor_id])
         except psycopg.OperationalError as error:
             raise connection_error(error, self._conninfo) from error
         self._connection = connection

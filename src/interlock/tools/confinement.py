@@ -168,6 +168,6 @@ def _own_parts(where: Surroundings, start: Start) -> Iterator[Path]:
     yield from needed(Path(start.argv[0]), search_path)
     yield _IMPORTED_FROM
     packages = where.home / "tools" / "packages"
-    for word in start.argv[1:2]:
-        if packages in Path(word).parents:  # of an installed package that an interpreter runs
-            yield from needed(Path(word), search_path)
+    script = next((word for word in start.argv[1:] if not word.startswith("--")), "")  # an interpreter may have options
+    if packages in Path(script).parents:  # of an installed package
+        yield from needed(Path(script), search_path)

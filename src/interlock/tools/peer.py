@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from interlock.tools.sending import Sending
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+    from interlock.tools.straight import Straight
 
 SHOWN_LINES = 3
 _SHOWN_LINE_CHARS = 200
@@ -68,6 +73,9 @@ class Peer(Protocol):
 
     def streams(self) -> AbstractAsyncContextManager[Any]:
         """The pair of streams for `mcp.Client`."""
+
+    def straight(self, client: "Client") -> "Straight | None":
+        """A way for calls past the streams, where there is one."""
 
     def forget(self, sending: Sending) -> None:
         """The caller is through with the call."""

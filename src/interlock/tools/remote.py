@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import anyio
 import httpx2
+from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
@@ -26,6 +27,7 @@ from interlock.tools.remote_answers import trouble_of
 from interlock.tools.remote_bodies import MESSAGE_BYTES
 from interlock.tools.remote_http import NOTICE, Notice, RemoteClient, Target, as_pool, posting
 from interlock.tools.sending import Sending, current_sending
+from interlock.tools.straight import Straight
 from interlock.tools.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class Remote:
         self._suspicious = False
         self._interrupt: Callable[[], None] | None = None
         self._under_way: dict[RequestId, Sending] = {}
+        self._http: RemoteClient | None = None
 
     # ---- what the HTTP client tells --------------------
 
@@ -236,10 +239,15 @@ class Remote:
                 yield Answers(self, inbox), Requests(self, outbox)
             return
         async with RemoteClient(self.target, self) as http:
+            self._http = http
             limit = 2 * MESSAGE_BYTES  # ours is the smaller one, and says what it cut off
             bound = streamable_http_client(url, http_client=as_pool(http), max_sse_event_size=limit)
             async with bound as (inbox, outbox):
                 yield Answers(self, inbox), Requests(self, outbox)
+
+    def straight(self, client: Client) -> Straight | None:
+        """A way for calls past the streams, if the server keeps no session."""
+        return Straight.of(self._http, self.target.url, client) if self._http is not None else None
 
     def _factory(
         self,

@@ -21,6 +21,7 @@ from interlock.model import ToolUnavailable
 from interlock.resilience import Deadline
 from interlock.tools.remote_answers import Refusal, read_refusal, status_of, trouble_of
 from interlock.tools.remote_bodies import EVENT_STREAM, Bounded, check_plain
+from interlock.tools.remote_transport import transport_to
 from interlock.tools.sending import Sending
 
 CONNECT_S = 15.0
@@ -104,12 +105,14 @@ class RemoteClient(httpx2.AsyncClient):
 
     def __init__(self, target: Target, watched: Watched) -> None:
         """Nothing is connected yet; proxies come from the environment as usual."""
+        connections = 2 * target.calls + 8
         super().__init__(
             headers={**target.headers, "accept-encoding": "identity"},
             verify=shared_tls(),
+            transport=transport_to(target.url, shared_tls(), connections, _KEEP_ALIVE_S),
             timeout=httpx2.Timeout(REQUEST_S, connect=CONNECT_S),
             limits=httpx2.Limits(
-                max_connections=2 * target.calls + 8,
+                max_connections=connections,
                 max_keepalive_connections=target.calls,
                 keepalive_expiry=_KEEP_ALIVE_S,
             ),

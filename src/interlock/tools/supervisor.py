@@ -9,6 +9,7 @@ All of a connection is entered and left by the actor's own task. Callers only wa
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -70,13 +71,20 @@ class Supervisor:
     """One server: its state, its connection while it is ready, its restarts."""
 
     def __init__(
-        self, server: str, config: "ToolServerConfig", where: Surroundings, clock: Clock, pace: Pace | None = None
+        self,
+        server: str,
+        config: "ToolServerConfig",
+        where: Surroundings,
+        clock: Clock,
+        pace: Pace,
+        on_news: Callable[[str], None],
     ) -> None:
         self._server = server
         self._config = config
         self._where = where
         self._clock = clock
-        self._pace = pace or Pace()
+        self._pace = pace
+        self._on_news = on_news
         self._state = ServerState.STOPPED
         self._reason = "not started yet"
         self._connection: Connection | None = None
@@ -307,6 +315,7 @@ class Supervisor:
         if self._connection is not None:
             catalogue = self._connection.catalogue
             self._tools, self._listing_sha256 = len(catalogue.definitions), catalogue.sha256
+            self._on_news(self._server)
 
     def _leaving(self, reason: str) -> None:
         self._move(ServerState.DEGRADED, f"tool server '{self._server}' is being started anew: {reason}")
@@ -332,6 +341,7 @@ class Supervisor:
             self._since = self._clock.now().isoformat(timespec="seconds")
         self._state, self._reason = state, reason
         self._announce()
+        self._on_news(self._server)
 
     def _announce(self) -> None:
         self._changed.set()

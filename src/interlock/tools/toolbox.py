@@ -1,7 +1,7 @@
 """All tool servers of a project: started when they are needed or before, called, watched, stopped."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,17 +38,21 @@ class Toolbox:
             clock: the time in reasons.
             pace: how servers that die are started again.
         """
+        self.on_news: Callable[[str], None] = _nobody  # told when a server offers something else, or is not ready
         where = replace(where, folder=where.folder.absolute(), state_dir=where.state_dir.absolute())
 
         def supervise(name: str, label: str) -> Supervisor:
             place = replace(where, state_dir=(where.state_dir / label).parent)
-            return Supervisor(name, servers[name], place, clock, pace or Pace())
+            return Supervisor(name, servers[name], place, clock, pace or Pace(), self._hear)
 
         self._shared = {name: supervise(name, name) for name, config in servers.items() if config.scope == "host"}
         self._own = {
             name: Instances(name, partial(supervise, name)) for name, config in servers.items() if config.scope == "run"
         }
         self._names = tuple(servers)
+
+    def _hear(self, server: str) -> None:
+        self.on_news(server)
 
     async def start(self, names: Iterable[str] | None = None) -> tuple[ServerHealth, ...]:
         """Start servers at once instead of at their first use, all of them by default, and wait for each.
@@ -145,6 +149,10 @@ class Toolbox:
         if server not in self._shared:
             raise NotFound(f"no tool server is named '{server}'", hint="interlock tools list")
         return self._shared[server]
+
+
+def _nobody(server: str) -> None:
+    del server
 
 
 async def _settle(supervisor: Supervisor) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 import anyio
+from mcp import Client
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId, jsonrpc_message_adapter
 
@@ -68,6 +69,9 @@ class Wire:
         sending = self._under_way.get(request_id) if request_id is not None else None
         if sending is not None:
             sending.answered = True
+
+    def straight(self, client: Client) -> None:
+        """None: there is one pair of pipes."""
 
     def forget(self, sending: Sending) -> None:
         """The caller is through with the call."""

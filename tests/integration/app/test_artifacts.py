@@ -19,10 +19,11 @@ from interlock.model import (
     TaskKind,
     TaskLimits,
     TaskRequest,
+    ToolRef,
     ToolResult,
 )
 from interlock.orchestrator.submit import admit
-from interlock.store import Database, call_rows, catalog_rows, task_rows
+from interlock.store import Database, call_rows, catalog_rows, path_rows, task_rows
 
 WHOLE, IMAGE = b"the whole answer \xff\n" * 40_000, b"\x89PNG\r\n" * 100
 RESULT = ToolResult(
@@ -39,7 +40,8 @@ async def a_call(database: Database, folder: Path, result: ToolResult | None = N
         task = (await admit(tx, project, request, TaskLimits(), "test")).task
         lease = await task_rows.take_lease(tx, task, "test")
         call_id = new_id()
-        await call_rows.propose_outside(tx, lease, call_id, CallRequest(1, "web.get", {}, "x"))
+        asked = CallRequest(1, "web.get", {}, "x")
+        await path_rows.propose(tx, lease, call_id, asked, ToolRef("web", "get"), planned=False)
     async with database.at_once() as tx:
         kept = result or await keep_artifacts(tx, RESULT, call_id)
     async with database.transaction() as tx:

@@ -29,7 +29,7 @@ class Ground:
         pulse = Pulse()
         self.gate = Gate(self.database, project, toolbox, Checkpoint(self.database, Snapshots(toolbox)), pulse)
         lock = SessionLock(foundation.conninfo, "gateway-test")
-        self.presence = Presence(self.database, lock, this_host(), pulse, "gateway-test", project.sha256)
+        self.presence = Presence("gateway", self.database, lock, this_host(), pulse, project.sha256)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Remote servers for tests: a real one of each generation by the SDK, and one that answers as it is told to."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import socket
@@ -170,6 +171,7 @@ class Scripted:
         self.port = free_port()
         self.asked: list[Asked] = []
         self.connections = 0
+        self.properties: dict[str, Any] = {"text": {"type": "string"}}
         self.on_call: Reply = self.fine
         self.on_list: Reply = self.listed
         self._server: asyncio.Server | None = None
@@ -189,8 +191,14 @@ class Scripted:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close all connections."""
         for writer in tuple(self._writers):
             writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -221,7 +229,8 @@ class Scripted:
         )
 
     async def listed(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        tools = [{"name": "say", "description": "Says it.", "inputSchema": TEXT}]
+        schema = {"type": "object", "properties": self.properties}
+        tools = [{"name": "say", "description": "Says it.", "inputSchema": schema}]
         respond(writer, 200, asked.result(tools=tools, ttlMs=0, cacheScope="private"))
 
     async def fine(self, asked: Asked, writer: asyncio.StreamWriter) -> None:

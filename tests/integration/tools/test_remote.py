@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -390,6 +391,43 @@ async def test_connections_are_kept_and_credentials_show_up_nowhere(tooling: Any
         answer = await tooling.call(box, "far.say", text="x")
     assert answer.text == "you are ***"
     assert scripted.connections <= 2
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(tooling: Any, scripted: Scripted) -> None:
+    box = tooling.box(far=at(scripted.url))
+    for number in range(1, 4):
+        assert (await tooling.call(box, "far.say", text=str(number))).ok
+        assert len(scripted.calls()) == number
+        await scripted.hang_up()
+
+
+async def test_arguments_that_a_tool_wants_in_headers_are_there_too(tooling: Any, scripted: Scripted) -> None:
+    where = {"type": "string", "x-mcp-header": "Region"}
+    scripted.properties = {"region": where, "text": {"type": "string"}}
+    box = tooling.box(far=at(scripted.url))
+    assert (await tooling.call(box, "far.say", text="x", region="north")).ok
+    assert (await tooling.call(box, "far.say", text="x", region="Süden")).ok
+    assert (await tooling.call(box, "far.say", text="x")).ok
+    told = [asked.headers.get("mcp-param-region") for asked in scripted.calls()]
+    assert told == ["north", "=?base64?U8O8ZGVu?=", None]
+    assert {asked.headers["mcp-name"] for asked in scripted.calls()} == {"say"}
+
+
+async def test_what_is_said_before_the_answer_is_no_answer(tooling: Any, scripted: Scripted) -> None:
+    async def talkative(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
+        events = [b"id: 1\ndata:\n\n", b": still here\n\n", b"data: %s\n\n" % json.dumps(progress).encode()]
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for event in [*events, b"data: %s\n\n" % asked.text("at last")]:
+            writer.write(event)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    box = tooling.box(far=at(scripted.url))
+    await box.start()
+    scripted.on_call = talkative
+    assert (await tooling.call(box, "far.say", text="x")).text == "at last"
 
 
 # ---- outages --------------------

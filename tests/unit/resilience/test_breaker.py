@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from interlock.resilience import Breaker, BreakerRule, Phase, breaking
+from interlock.model import Breaker, BreakerPhase
+from interlock.resilience import BreakerRule, breaking
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 RULE = BreakerRule(failures=3, cooldown_s=30.0)
@@ -39,7 +40,7 @@ def test_it_opens_after_so_many_failures_in_a_row() -> None:
     state = breaking.succeeded(state)
     for second in range(2):
         state = breaking.failed(state, RULE, at(second), "no answer")
-    assert breaking.phase(state, at(5)) is Phase.CLOSED
+    assert breaking.phase(state, at(5)) is BreakerPhase.CLOSED
     state = breaking.failed(state, RULE, at(5), "no answer")
     told = breaking.look(state, at(6))
     assert (told.allowed, told.retry_after_s, told.reason, told.since) == (False, 29.0, "no answer", at(5))
@@ -114,13 +115,13 @@ class Machine(RuleBasedStateMachine):
         told = breaking.look(self.state, self.now)
         was = breaking.phase(self.state, self.now)
         if told.probe:
-            assert was is Phase.HALF_OPEN
+            assert was is BreakerPhase.HALF_OPEN
             assert not [deadline for deadline in self.probes if deadline > self.now_s]
             self.state = breaking.claimed(self.state, self.now, PATIENCE_S)
             self.probes.append(self.now_s + PATIENCE_S)
             assert not breaking.look(self.state, self.now).allowed
         elif told.allowed:
-            assert was is Phase.CLOSED
+            assert was is BreakerPhase.CLOSED
             self.plain += 1
         else:
             assert told.retry_after_s > 0

@@ -77,6 +77,19 @@ def test_a_project_inside_the_state_folder_is_seen_and_the_rest_of_it_is_not(whe
     assert set(held.hidden) == {where.home.resolve() / name for name in ("keys", "secrets", "tools")}
 
 
+def test_the_package_whose_script_an_interpreter_runs_is_shown_also_behind_options(where: Surroundings) -> None:
+    installed = {name: where.home / "tools" / "packages" / "npm" / name / "1.0.0" for name in ("one", "other")}
+    for folder in installed.values():
+        (folder / "node_modules").mkdir(parents=True)
+        (folder / "node_modules" / "cli.js").write_text("")
+    one, other = (str(folder / "node_modules" / "cli.js") for folder in installed.values())
+    for options in ([], ["--no-warnings"], ["--no-warnings", "--enable-source-maps", "--trace-exit"]):
+        held = launch(where, args=[*options, one, other]).confinement
+        assert held is not None
+        assert any(place in Path(one).parents for place in held.shown)
+        assert not any(place in Path(other).parents for place in held.shown), "it is an argument"
+
+
 def test_a_data_key_elsewhere_is_hidden_too(where: Surroundings) -> None:
     env = {**where.env, "INTERLOCK_DATA_KEY_FILE": "/etc/interlock/data.key"}
     held = launch(replace(where, env=env)).confinement

@@ -18,7 +18,7 @@ from interlock.app.tool_host import hosted_tools, place_of, toolbox_of
 from interlock.config import Project, Settings, new_id
 from interlock.guardrails import Checkpoint, Gate, Pulse, Subject
 from interlock.model import CallRequest, Done, InterlockError, RequestTurn, TaskRequest
-from interlock.store import Database, call_rows, task_rows
+from interlock.store import Database, task_rows
 from interlock.tools import Snapshots, Tools
 
 
@@ -27,7 +27,6 @@ class Governed:
     """A lane: the gate, over tools that are reached in one way or another; one task for each of its callers."""
 
     name: str
-    database: Database
     gate: Gate
     subjects: list[Subject]
     _last_no: list[int] = field(default_factory=lambda: [0] * TASKS)
@@ -59,9 +58,8 @@ class Governed:
         began_s = time.perf_counter()
         request = CallRequest(call_no, CALL, {ARGUMENT: f"hello {number} {call_no}"}, "measured")
         try:
-            async with self.database.at_once() as tx:
-                await call_rows.propose_outside(tx, subject.lease, new_id(), request)
-            outcome = await self.gate.act(subject, request)
+            looked = await self.gate.propose(subject, request, new_id())
+            outcome = await self.gate.act(subject, request, looked)
         except InterlockError as error:
             count.note(error.message)
             return
@@ -111,7 +109,7 @@ async def governed(folder: Path, env: Mapping[str, str], state: Path) -> AsyncIt
 async def _lane(name: str, database: Database, project: Project, tools: Tools, host: str) -> Governed:
     gate = Gate(database, project, tools, Checkpoint(database, Snapshots(tools)), Pulse(host=host))
     subjects = [await _subject(database, project, f"{name} {number}") for number in range(TASKS)]
-    return Governed(name, database, gate, subjects)
+    return Governed(name, gate, subjects)
 
 
 async def _subject(database: Database, project: Project, text: str) -> Subject:

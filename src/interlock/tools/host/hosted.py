@@ -6,7 +6,8 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,7 +27,6 @@ _SLACK_S = 5.0  # on top of the time that a request has at the tool host, before
 _ASK_S = 60.0
 _START_S = 900.0  # servers may have to be installed first
 _SHOWN_CHARS = 300
-_ABANDONED = 10_000  # runs that one process leaves; it is about to end
 _LIVES = 4
 _LOG_BYTES = 1024 * 1024
 Json: TypeAlias = dict[str, Any]
@@ -38,6 +38,7 @@ class _Link:
 
     frames: Frames
     pid: int
+    on_news: Callable[[str], None]
     waiting: dict[int, "asyncio.Future[Json]"] = field(default_factory=dict)
     reader: "asyncio.Task[None] | None" = None
     over: bool = False
@@ -46,6 +47,9 @@ class _Link:
         """Hand replies to those who wait for them, until there are no more."""
         try:
             while (message := await self.frames.read()) is not None:
+                if "news" in message:
+                    self.on_news(str(message["news"]))
+                    continue
                 future = self.waiting.pop(int(message["id"]), None)
                 if future is not None and not future.done():
                     future.set_result(message)
@@ -87,7 +91,9 @@ class HostedTools:
         self._arriving = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._seen: dict[str, tuple[int, int, tuple[ToolDefinition, ...]]] = {}
-        self._abandoned: set[str | None] = set()
+        self._news: Counter[str] = Counter()
+        self._fresh: dict[str, tuple[_Link, int]] = {}  # whose list we have, and how much we had heard when we asked
+        self._stoppable: dict[int, str | None] = {}  # requests under way that end with their caller, and their runs
 
     lasting = True
 
@@ -120,13 +126,22 @@ class HostedTools:
             ToolUnavailable: it is not ready and does not get ready in time.
         """
         host, version, known = self._seen.get(server, (0, 0, ()))
+        heard = self._news[server]
+        if (
+            not refresh
+            and self._link is not None
+            and not self._link.over
+            and self._fresh.get(server) == (self._link, heard)
+        ):
+            return known
         message = {"op": "definitions", "server": server, "refresh": refresh, "have": version, "of": host}
         reply = await self._ask(message, _START_S)
-        if "definitions" not in reply:
-            return known
-        found = tuple(wording.definition_from_json(server, one) for one in reply["definitions"])
-        self._seen[server] = (int(reply["of"]), int(reply["version"]), found)
-        return found
+        if "definitions" in reply:
+            known = tuple(wording.definition_from_json(server, one) for one in reply["definitions"])
+            self._seen[server] = (int(reply["of"]), int(reply["version"]), known)
+        if self._link is not None and int(reply["of"]) == self._link.pid:
+            self._fresh[server] = (self._link, heard)
+        return known
 
     async def release(self, run: str) -> None:
         """End the processes that servers have for one run; nothing to do when there is no tool host."""
@@ -178,8 +193,8 @@ class HostedTools:
 
     def abandon(self, run: str) -> None:
         """Calls of a run that are under way go on at the tool host when their caller here is stopped."""
-        if len(self._abandoned) < _ABANDONED:
-            self._abandoned.add(run)
+        for number in [number for number, of in self._stoppable.items() if of == run]:
+            del self._stoppable[number]
 
     async def recall(self, key: str, patience_s: float) -> ToolResult | None:
         """The outcome of a call that someone else on this host sent; None if it was never sent from here.
@@ -214,16 +229,18 @@ class HostedTools:
         if link.over or not link.frames.write({"id": number, **message}):
             link.waiting.pop(number, None)
             raise ToolUnavailable("the tool host is gone; nothing was sent")
+        self._stoppable[number] = message["how"]["run"] if message["op"] == "call" else None
         try:
             async with asyncio.timeout(patience_s + _SLACK_S):
                 reply = await future
         except TimeoutError:
             raise ConnectionAbortedError from None
         except asyncio.CancelledError:
-            if message["op"] != "call" or message["how"]["run"] not in self._abandoned:
+            if number in self._stoppable:
                 link.frames.write({"id": 0, "op": "cancel", "of": number})
             raise
         finally:
+            self._stoppable.pop(number, None)
             link.waiting.pop(number, None)
         if "error" in reply:
             raise wording.error_from_json(reply["error"])
@@ -283,9 +300,13 @@ class HostedTools:
         if "error" in hello:
             await frames.close()
             raise wording.error_from_json(hello["error"])
-        link = _Link(frames, int(hello["ok"]["pid"]))
+        link = _Link(frames, int(hello["ok"]["pid"]), self._hear)
         link.reader = asyncio.create_task(link.listen(), name="tool host")
         return link
+
+    def _hear(self, server: str) -> None:
+        """A server offers something else, or is not ready any more: what is known of it is old."""
+        self._news[server] += 1
 
     def _spawn(self) -> None:
         """Start a tool host that outlives this process; if there is one by then, it ends by itself."""

@@ -69,6 +69,7 @@ class ToolHost:
         self._patience_s = linger_s
         self._awaited = False  # somebody may come for the outcome of a call whose sender broke off
         self._ending = asyncio.Event()
+        toolbox.on_news = self._tell
 
     async def serve(self, place: Place) -> None:
         """Listen until nobody needs it any more; then stop all servers. Only the holder of the place may.
@@ -97,6 +98,11 @@ class ToolHost:
     def retire(self) -> None:
         """End soon; calls under way are lost."""
         self._ending.set()
+
+    def _tell(self, server: str) -> None:
+        """All clients hear that what they know of a server is old."""
+        for client in self._clients:
+            client.frames.write({"news": server})
 
     # ---- one client --------------------
 
@@ -191,7 +197,7 @@ class ToolHost:
             version += 1
             self._versions[server] = (version, found)
         if version == message["have"] and os.getpid() == message["of"]:
-            return {"version": version}
+            return {"version": version, "of": os.getpid()}
         return {
             "version": version,
             "of": os.getpid(),
