@@ -227,7 +227,11 @@ def _required(field: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
             where = f"{field}.{visible(name)}"
             found.append(Change(where, *words, "", (f"{where}: {words[0]} -> {words[1]}",)))
     rest = [_without(schema.get("required", []), told) for schema in (old, new)]
-    return found if _same(*rest) else [*found, _whole(f"{field}.required", *rest)]
+    if not _same(*rest):
+        found.append(_whole(f"{field}.required", *rest))
+    elif not told:  # an empty list, and none: the same for a caller, but not for the pin
+        found.append(_whole(f"{field}.required", old.get("required"), new.get("required")))
+    return found
 
 
 def _parameter_names(schema: Mapping[str, Any]) -> set[str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from interlock.guardrails.pindiff import Renamed, differences, renamed, shown, visible
@@ -139,6 +139,7 @@ DEFINITION = st.fixed_dictionaries(
 )
 
 
+@example({"input_schema": {}}, {"input_schema": {"required": []}})
 @settings(max_examples=120, deadline=None)
 @given(DEFINITION, DEFINITION)
 def test_every_difference_is_shown_and_only_differences_are(old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -4,12 +4,14 @@ import datetime
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.model import (
     GENESIS,
     AuditEntry,
+    CallState,
     ToolDefinition,
     ToolRef,
     UserError,
@@ -22,7 +24,13 @@ from interlock.model import (
 )
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.text('\x00\x1f\x7f"\\/\u2028é\U0001f600\uffff', max_size=6)
+    | st.sampled_from(CallState),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
 )
@@ -33,11 +41,20 @@ def test_the_order_of_keys_does_not_change_the_hash(value: dict[str, object]) ->
     assert canonical_sha256(value) == canonical_sha256(dict(reversed(value.items())))
 
 
+@given(json_values)
+def test_the_fast_way_gives_the_bytes_of_the_reference(value: object) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)
+
+
+def test_keys_are_sorted_by_their_utf_16_units() -> None:
+    assert canonical_json({"\uffff": 1, "\U0001f600": 2}) == '{"\U0001f600":2,"\uffff":1}'.encode()
+
+
 def test_numbers_and_keys_are_written_as_rfc_8785_says() -> None:
     assert canonical_json({"b": 1.0, "a": [1e21, 0.1]}) == b'{"a":[1e+21,0.1],"b":1}'
 
 
-@pytest.mark.parametrize("value", [float("nan"), {"n": 2**60}, {"k": object()}])
+@pytest.mark.parametrize("value", [float("nan"), {"n": 2**60}, {"k": object()}, {1: 2}, {"k": "\ud800"}, "\udfff"])
 def test_what_is_no_json_is_refused(value: object) -> None:
     with pytest.raises(UserError, match="not a JSON value"):
         canonical_json(value)
