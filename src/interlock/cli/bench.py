@@ -25,7 +25,7 @@ def bench(
     peers: Annotated[
         bool, Parameter(negative="", help="Other products too; a source checkout is needed, they install themselves.")
     ] = False,
-    seconds: Annotated[WholeNumber, Parameter(help="How long each lane is under load, all rounds together.")] = 9,
+    seconds: Annotated[WholeNumber, Parameter(help="How long each lane is under load, all rounds together.")] = 18,
     kills: Annotated[WholeNumber, Parameter(help="How often a tool server is killed.")] = 1000,
     json: Json = False,
 ) -> int:

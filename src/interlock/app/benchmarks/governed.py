@@ -1,6 +1,5 @@
 """Calls through the gate in this process, each proposed, judged, begun, made and recorded on a durable Postgres."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from interlock import orchestrator
+from interlock.app.benchmarks.counting import Count, one_by_one, together
 from interlock.app.benchmarks.rounds import TASKS, Sample
-from interlock.app.benchmarks.stage import AGENT, ARGUMENT, CALL
+from interlock.app.benchmarks.stage import AGENT, ARGUMENT, CALL, SERVER, TOOL
 from interlock.app.build import keep_version
 from interlock.app.checking import check_project
 from interlock.app.fleet import Fleet
@@ -17,9 +17,41 @@ from interlock.app.ground import foundation
 from interlock.app.tool_host import hosted_tools, place_of, toolbox_of
 from interlock.config import Project, Settings, new_id
 from interlock.guardrails import Checkpoint, Gate, Pulse, Subject
-from interlock.model import CallRequest, Done, InterlockError, RequestTurn, TaskRequest
+from interlock.model import CallRequest, Done, InterlockError, RequestTurn, TaskRequest, ToolRef
 from interlock.store import Database, task_rows
-from interlock.tools import Snapshots, Tools
+from interlock.tools import Delivery, Snapshots, Tools
+
+_REF = ToolRef(SERVER, TOOL)
+_TIMEOUT_S = 60.0
+_SHOWN_CHARS = 200
+
+
+@dataclass
+class Bare:
+    """A lane: the client of ours that the gate sends its calls with, and nothing around it."""
+
+    name: str
+    tools: Tools
+
+    async def latency(self, calls: int) -> Sample:
+        """Make calls one after the other."""
+        return await one_by_one(self._call, calls)
+
+    async def load(self, tasks: int, seconds: float) -> Sample:
+        """Make so many at any time."""
+        return await together(self._call, tasks, seconds)
+
+    async def _call(self, number: int, count: Count) -> None:
+        began_s = time.perf_counter()
+        try:
+            result = await self.tools.call(_REF, {ARGUMENT: f"hello {number} {began_s}"}, Delivery(_TIMEOUT_S))
+        except InterlockError as error:
+            count.note(error.message)
+            return
+        if not result.ok:
+            count.note(result.text[:_SHOWN_CHARS])
+            return
+        count.took_s.append(time.perf_counter() - began_s)
 
 
 @dataclass
@@ -33,25 +65,13 @@ class Governed:
 
     async def latency(self, calls: int) -> Sample:
         """Make calls one after the other, for one task."""
-        count = _Count()
-        began_s = time.perf_counter()
-        for _ in range(calls):
-            await self._call(0, count)
-        return count.sample(time.perf_counter() - began_s)
+        return await one_by_one(self._call, calls)
 
     async def load(self, tasks: int, seconds: float) -> Sample:
         """Make so many at any time, each for a task of its own."""
-        count = _Count()
-        began_s = time.perf_counter()
+        return await together(self._call, tasks, seconds)
 
-        async def work(number: int) -> None:
-            while time.perf_counter() - began_s < seconds:
-                await self._call(number, count)
-
-        await asyncio.gather(*(work(number) for number in range(tasks)))
-        return count.sample(time.perf_counter() - began_s)
-
-    async def _call(self, number: int, count: "_Count") -> None:
+    async def _call(self, number: int, count: Count) -> None:
         """One call with all that belongs to it, first of all its row in the ledger."""
         self._last_no[number] += 1
         subject, call_no = self.subjects[number], self._last_no[number]
@@ -64,28 +84,14 @@ class Governed:
             count.note(error.message)
             return
         if not isinstance(outcome, Done) or not outcome.observation.ok:
-            count.note(repr(outcome)[:200])
+            count.note(repr(outcome)[:_SHOWN_CHARS])
             return
         count.took_s.append(time.perf_counter() - began_s)
 
 
-@dataclass
-class _Count:
-    took_s: list[float] = field(default_factory=list)
-    errors: int = 0
-    trouble: str = ""
-
-    def note(self, trouble: str) -> None:
-        self.errors += 1
-        self.trouble = self.trouble or trouble
-
-    def sample(self, seconds: float) -> Sample:
-        return Sample.of(self.took_s, seconds, self.errors, self.trouble)
-
-
 @asynccontextmanager
-async def governed(folder: Path, env: Mapping[str, str], state: Path) -> AsyncIterator[tuple[Governed, Governed]]:
-    """Two lanes on one database: with tools behind the tool host, as workers have them, and in this process.
+async def governed(folder: Path, env: Mapping[str, str], state: Path) -> AsyncIterator[tuple[Bare, Governed, Governed]]:
+    """Our client alone; the gate on a database, with tools behind the tool host, as workers have them, and in this process.
 
     Raises:
         InterlockError: the database or the server can't be used.
@@ -101,6 +107,7 @@ async def governed(folder: Path, env: Mapping[str, str], state: Path) -> AsyncIt
         await Fleet(ground.database, project, hosted).accept_first_seen("bench")
         host = place_of(settings, project).folder.name
         yield (
+            Bare("our client, held open", own),
             await _lane("in-process, tools behind the tool host (as a worker)", ground.database, project, hosted, host),
             await _lane("in-process, tools in the same process", ground.database, project, own, host),
         )

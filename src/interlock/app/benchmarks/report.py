@@ -27,7 +27,7 @@ class Effort:
         peers: whether other products are measured too.
     """
 
-    seconds: float = 9.0
+    seconds: float = 18.0
     calls: int = 360
     rounds: int = 6
     kills: int = 1000

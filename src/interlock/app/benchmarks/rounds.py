@@ -9,6 +9,7 @@ from interlock.app.benchmarks.report import Effort, Row
 
 TASKS = 32
 WARM_CALLS = 2 * TASKS  # each caller's first call begins its task
+WARM_S = 1.0  # under load, so that connections are open and statements prepared
 _DIGITS = 3
 
 
@@ -105,6 +106,7 @@ async def take_turns(lanes: Sequence[Lane], effort: Effort, tell: Callable[[str]
     order = list(zip(lanes, found, strict=True))
     for lane in lanes:
         await lane.latency(min(WARM_CALLS, effort.calls))
+        await lane.load(TASKS, min(WARM_S, effort.seconds / effort.rounds))
     for number in range(effort.rounds):
         for lane, measured in order[:: 1 if number % 2 == 0 else -1]:
             measured.latency.append(await lane.latency(max(1, effort.calls // effort.rounds)))

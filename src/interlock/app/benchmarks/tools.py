@@ -45,8 +45,8 @@ async def _in_process(order: Order, url: str, direct: Remote, found: _Found) -> 
     async with throwaway(order.env, "gate") as (folder, env):
         write_echo_project(folder, url)
         try:
-            async with governed(folder, env, folder.parent / "servers") as (hosted, own):
-                measured = await take_turns([direct, hosted, own], order.effort, order.tell)
+            async with governed(folder, env, folder.parent / "servers") as (bare, hosted, own):
+                measured = await take_turns([direct, hosted, bare, own], order.effort, order.tell)
         except InterlockError as error:
             found.rows.append({"name": "in-process", "note": error.message})
             return
