@@ -273,6 +273,8 @@ def _reference_faults(server: ToolServerConfig, loc: Loc) -> Iterator[Fault]:
     texts: list[tuple[Loc, str | None]] = [((key,), getattr(server, key)) for key in ("database", "url")]
     texts += [(("env", name), text) for name, text in server.env.items()]
     texts += [(("headers", name), text) for name, text in server.headers.items()]
+    for host, headers in server.credentials.items():
+        texts += [(("credentials", host, name), text) for name, text in headers.items()]
     for place, text in texts:
         fault = secret_fault(text) if text is not None else None
         if fault:

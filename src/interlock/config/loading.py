@@ -126,9 +126,11 @@ def missing_env(config: Config, env: Mapping[str, str]) -> tuple[MissingVariable
 
 def _texts(server: ToolServerConfig) -> tuple[str, ...]:
     """All that may hold `${NAME}` or `secret://NAME`."""
-    single = (server.command, server.cwd, server.database, server.url)
+    single = (server.command, server.cwd, server.database, server.url, server.ca_file)
     given = tuple(text for text in single if text is not None)
-    return (*given, *server.args, *server.env.values(), *server.headers.values(), *server.allow)
+    credentials = (text for headers in server.credentials.values() for text in headers.values())
+    hosts = (*server.allow, *server.credentials)
+    return (*given, *server.args, *server.env.values(), *server.headers.values(), *credentials, *hosts)
 
 
 def _secret_notes(config: Config, env: Mapping[str, str]) -> list[str]:

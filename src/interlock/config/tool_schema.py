@@ -1,5 +1,6 @@
 """The shape of `tools:` in `interlock.yaml`: servers, how they are confined, and what is declared of their tools."""
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -120,6 +121,9 @@ class ToolServerConfig(Strict):
         root: the folder of the built-in workspace or shell server, relative to interlock.yaml.
         database: what the built-in sql server may use: `sqlite:FILE` or a Postgres URL; values as in `env`.
         allow: hosts that the built-in http server may talk to: `api.example.com`, `*.example.com`, `localhost:8080`.
+        credentials: headers that the built-in http server adds to requests to one host; values as in `env`.
+        allow_private: the hosts that it may talk to may lie in private networks.
+        ca_file: certificates that it trusts besides those of this machine, relative to interlock.yaml.
         command, args, cwd: as in `.mcp.json`; may hold `${NAME}` and `${NAME:-default}`.
         env: as in `.mcp.json`; may hold these too, or, whole, `secret://NAME`.
         package: what to install instead of a command: `pypi:NAME==VERSION` or `npm:NAME@VERSION`; `args` go along.
@@ -148,6 +152,9 @@ class ToolServerConfig(Strict):
     root: str | None = None
     database: Annotated[str | None, Field(repr=False)] = None
     allow: list[str] = []
+    credentials: Annotated[dict[str, dict[str, str]], Field(repr=False, max_length=64)] = {}
+    allow_private: bool = False
+    ca_file: str | None = None
     command: str | None = None
     args: list[str] = []
     env: Annotated[dict[str, str], Field(repr=False)] = {}
@@ -180,7 +187,20 @@ class ToolServerConfig(Strict):
                 raise ValueError("found a name or value that no environment can hold; expected NAME: text")
         return pairs
 
-    @field_validator("args", "command", "cwd", "root", "database", "allow", "package", "entry", "url")
+    @field_validator("credentials")
+    @classmethod
+    def _hosts(cls, hosts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for host, headers in hosts.items():
+            if not re.fullmatch(r"[^\s=]+", host):
+                raise ValueError(f"found the host '{host[:60]}'; expected one such as api.example.com")
+            if not headers:
+                raise ValueError(f"found no header for {host}; expected one such as Authorization: secret://NAME")
+            for name in headers:
+                if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+                    raise ValueError(f"found the header '{name[:60]}', which HTTP does not allow; expected its name")
+        return hosts
+
+    @field_validator("args", "command", "cwd", "root", "database", "allow", "package", "entry", "url", "ca_file")
     @classmethod
     def _no_zero(cls, value: list[str] | str | None) -> list[str] | str | None:
         if "\0" in "".join(value or ""):
@@ -222,6 +242,8 @@ _PART_OF = {
     "allow": ("http",),
 }
 
+_OF_HTTP = ("credentials", "allow_private", "ca_file")
+
 
 def _two_kinds(server: ToolServerConfig) -> str | None:
     if len(server.kinds) > 1:
@@ -242,6 +264,9 @@ def _stray_part(server: ToolServerConfig) -> str | None:
     for part, builtins in _PART_OF.items():
         if getattr(server, part) and server.builtin not in builtins:
             return f"found `{part}` without `builtin`; expected `builtin: {builtins[0]}` beside it"
+    for part in _OF_HTTP:
+        if getattr(server, part) and server.builtin != "http":
+            return f"found `{part}` without `builtin: http`, which it is for; for a server at a `url` see `headers`"
     if server.args and server.command is None and server.package is None:
         return "found `args` without `command`; expected the command that takes them"
     return None

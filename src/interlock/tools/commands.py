@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from interlock.config import SECRET, expand_env, scrubbed_env
 from interlock.model import ToolUnavailable
 from interlock.sandbox import Confinement, Means, confined
-from interlock.tools.confinement import SQLITE, Start, walls_of
+from interlock.tools.confinement import SQLITE, Start, ca_file, walls_of
 from interlock.tools.packages.ensure import installed_for
 from interlock.tools.surroundings import Surroundings
 
@@ -72,11 +72,10 @@ def prepare(server: str, config: "ToolServerConfig", where: Surroundings) -> Lau
         ConfigError: `env` uses a variable that is not set, or a secret that is not there.
         OSError: the private home can't be made.
     """
-    asked = dict(config.env)
     database = _database(config, where)
-    if database:
-        asked[_DATABASE_ENV] = config.database or ""
-    declared = {name: where.value(text) for name, text in config.env.items()}
+    headers = {one.variable: one.raw for one in _credential_headers(config)}
+    asked = {**config.env, **headers, **({_DATABASE_ENV: config.database or ""} if database else {})}
+    declared = {name: where.value(text) for name, text in {**config.env, **headers}.items()}
     declared |= {_DATABASE_ENV: database} if database else {}
     home = _private_home(where.state_dir / server)
     env = {"HOME": str(home), **scrubbed_env(where.env), **declared}
@@ -119,7 +118,28 @@ def _argv(config: "ToolServerConfig", env: Mapping[str, str], where: Surrounding
         if not root.is_dir():
             raise ToolUnavailable(f"the {config.builtin} folder does not exist: {root}", hint=f"mkdir -p {root}")
         return (*program, "--root", str(root))
-    return (*program, *(word for host in config.allow for word in ("--allow", expand_env(host, where.env))))
+    words = [word for host in config.allow for word in ("--allow", expand_env(host, where.env))]
+    for one in _credential_headers(config):
+        words += ["--header-env", f"{expand_env(one.host, where.env)}={one.header}={one.variable}"]
+    if config.ca_file is not None:
+        words += ["--ca-file", str(ca_file(config, where))]
+    return (*program, *words, *(["--allow-private"] if config.allow_private else []))
+
+
+@dataclass(frozen=True)
+class _CredentialHeader:
+    """A header of the built-in http server, whose value travels in a variable of its environment."""
+
+    host: str
+    header: str
+    variable: str
+    raw: str
+
+
+def _credential_headers(config: "ToolServerConfig") -> Iterator[_CredentialHeader]:
+    pairs = ((host, name, raw) for host, headers in config.credentials.items() for name, raw in headers.items())
+    for number, (host, name, raw) in enumerate(pairs, 1):
+        yield _CredentialHeader(host, name, f"INTERLOCK_HTTP_CREDENTIAL_{number}", raw)
 
 
 def _program(command: str, env: Mapping[str, str], cwd: Path) -> str:

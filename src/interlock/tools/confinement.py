@@ -115,7 +115,7 @@ def confinement_of(server: str, config: "ToolServerConfig", where: Surroundings,
     grants = _Grants(server, where)
     processes = asked.processes or (None if config.builtin else _THIRD_PARTY_PROCESSES)
     return Confinement(
-        read=(where.folder, start.cwd, *grants.places("read", asked.read)),
+        read=(where.folder, start.cwd, *_own_files(config, where), *grants.places("read", asked.read)),
         write=(*_own_folders(config, where, start.database), *grants.places("write", asked.write)),
         home=start.home,
         network=_needs_network(config, start.database) if asked.network is None else asked.network,
@@ -148,6 +148,24 @@ class _Grants:
         if home and (text == "~" or text.startswith("~/")):
             text = home + text[1:]
         return self.where.folder / text
+
+
+def ca_file(config: "ToolServerConfig", where: Surroundings) -> Path:
+    """The certificates that the built-in http server trusts besides those of the machine.
+
+    Raises:
+        ToolUnavailable: there is no such file.
+    """
+    path = where.folder / expand_env(config.ca_file or "", where.env)
+    if not path.is_file():
+        raise ToolUnavailable(f"`ca_file` does not exist: {path}", hint="correct `ca_file` in interlock.yaml")
+    return path
+
+
+def _own_files(config: "ToolServerConfig", where: Surroundings) -> Iterator[Path]:
+    """What a built-in server must be able to read."""
+    if config.ca_file is not None:
+        yield ca_file(config, where)
 
 
 def _own_folders(config: "ToolServerConfig", where: Surroundings, database: str) -> Iterator[Path]:

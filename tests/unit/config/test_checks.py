@@ -212,6 +212,24 @@ def tool_faults(folder: Path, text: str, policy: str = "{}") -> list[str]:
             "  two: {package: 'pypi:a', overrides: [-x]}\n",
             "6: tools.two: found the override '-x'; expected one such as",
         ),
+        (
+            "  two: {url: 'http://x', credentials: {x: {A: b}}}\n",
+            "6: tools.two: found `credentials` without `builtin: http`, which it is for; for a server at a `url`",
+        ),
+        ("  two: {command: x, ca_file: y}\n", "6: tools.two: found `ca_file` without `builtin: http`, which it"),
+        ("  two: {builtin: http, allow: [x], credentials: {x: {}}}\n", "two.credentials: found no header for x; exp"),
+        (
+            "  two: {builtin: http, allow: [x], credentials: {x: {'A B': c}}}\n",
+            "two.credentials: found the header 'A B', which HTTP does not allow; expected its name",
+        ),
+        (
+            "  two: {builtin: http, allow: [x], credentials: {'x y': {A: c}}}\n",
+            "two.credentials: found the host 'x y'; expected one such as api.example.com",
+        ),
+        (
+            "  two: {builtin: http, allow: [x], credentials: {x: {A: Bearer secret://a}}}\n",
+            "6: tools.two.credentials.x.A: found a text that holds",
+        ),
     ],
 )
 def test_tool_servers(tmp_path: Path, text: str, fault: str) -> None:

@@ -98,3 +98,32 @@ def test_the_launcher_says_what_went_wrong_by_its_status(
     given = [argument.format(me=os.getpid()) for argument in arguments]
     ended = subprocess.run([sys.executable, "-I", script, *given], check=False, capture_output=True, timeout=10)
     assert ended.returncode == status
+
+
+def test_the_http_server_gets_its_credentials_in_its_environment(where: Surroundings) -> None:
+    (where.folder / "own.pem").write_text("")
+    config = ToolServerConfig(
+        builtin="http",
+        allow=["api.example.com", "http://localhost:8080"],
+        credentials={
+            "api.example.com": {"Authorization": "Bearer ${TOKEN}"},
+            "http://localhost:8080": {"X-A": "abcdefgh"},
+        },
+        allow_private=True,
+        ca_file="own.pem",
+    )
+    launch = prepare("web", config, where)
+    assert launch.argv[3:] == (
+        *("--allow", "api.example.com", "--allow", "http://localhost:8080"),
+        *("--header-env", "api.example.com=Authorization=INTERLOCK_HTTP_CREDENTIAL_1"),
+        *("--header-env", "http://localhost:8080=X-A=INTERLOCK_HTTP_CREDENTIAL_2"),
+        *("--ca-file", str(where.folder / "own.pem"), "--allow-private"),
+    )
+    assert launch.env["INTERLOCK_HTTP_CREDENTIAL_1"] == "Bearer s3cr3t-value"
+    assert {"Bearer s3cr3t-value", "abcdefgh"} <= set(launch.credentials)
+    assert "s3cr3t-value" not in repr(launch) + repr(config)
+
+
+def test_certificates_that_are_not_there_are_named(where: Surroundings) -> None:
+    with pytest.raises(ToolUnavailable, match=r"`ca_file` does not exist: .*/none\.pem"):
+        prepare("web", ToolServerConfig(builtin="http", allow=["localhost"], ca_file="none.pem"), where)
