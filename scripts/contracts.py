@@ -91,6 +91,7 @@ HOME = {
     "tree_sitter": "guardrails",
     "uvicorn": "server cli",
     "yaml": "config inference",
+    "yarl": "tools",
 }
 
 # libraries that are part of the language of the house

@@ -15,7 +15,7 @@ import pytest
 from interlock import AsyncClient, Client
 from interlock.app import control_of
 from interlock.config import Settings, ensure_home, ensure_token, load_project
-from interlock.model import Conflict, NotFound, ServerUnavailable, Unauthorized, UnknownAgent, UserError
+from interlock.model import BacklogFull, Conflict, NotFound, ServerUnavailable, Unauthorized, UnknownAgent, UserError
 from interlock.server import create_app, serve
 
 pytestmark = pytest.mark.acceptance
@@ -27,6 +27,9 @@ agents:
     limits: {max_duration: 60s}
   other:
     model: playbook:hello
+  busy:
+    model: playbook:hello
+    backlog: 2
 tools:
   workspace: {builtin: workspace, root: files}
 """
@@ -179,7 +182,7 @@ def test_halting_and_resuming_is_seen(client: Client) -> None:
 
 
 def test_agents_tools_and_metrics(client: Client) -> None:
-    assert [agent["name"] for agent in client.agents()] == ["writer", "other"]
+    assert [agent["name"] for agent in client.agents()] == ["writer", "other", "busy"]
     assert client.agent("other")["model"] == "playbook:hello"
     tools = {tool["tool"]: tool for tool in client.tools("workspace")}
     assert "workspace.read" in tools
@@ -206,7 +209,7 @@ def test_nothing_to_undo_and_nothing_to_approve(client: Client) -> None:
 
 
 def test_what_can_not_be_is_told(client: Client) -> None:
-    with pytest.raises(UnknownAgent, match=r"'wirter'; configured are: other, writer"):
+    with pytest.raises(UnknownAgent, match=r"'wirter'; configured are: busy, other, writer"):
         client.submit("hello", agent="wirter")
     with pytest.raises(UserError, match="text: it is empty"):
         client.submit("  ", agent="writer")
@@ -225,6 +228,23 @@ def test_what_can_not_be_is_told(client: Client) -> None:
         next(client.events("00000000"))
     with pytest.raises(NotFound, match="git"):
         client.tool("git")
+
+
+def test_a_full_backlog_is_told(running: Running, client: Client) -> None:
+    waiting = [client.submit(f"wait {number}", agent="busy") for number in range(2)]
+    with pytest.raises(BacklogFull, match="2 tasks wait for the agent 'busy', and its `backlog` is 2") as caught:
+        client.submit("too much", agent="busy")
+    assert caught.value.retryable
+    headers = {"authorization": f"Bearer {running.token}"}
+    body = {"agent": "busy", "text": "too much"}
+    answer = httpx.post(f"{running.url}/api/v1/tasks", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (429, "backlog_full")
+    assert 'interlock_backlog{agent="busy"} 2.0' in client.metrics()
+    assert not client.submit("wait 0", agent="busy")["created"]
+    client.cancel(waiting[0]["id"])
+    client.cancel(client.submit("now there is room", agent="busy")["id"])
+    client.cancel(waiting[1]["id"])
+    assert 'interlock_backlog{agent="busy"} 0.0' in client.metrics()
 
 
 def test_a_wrong_token_opens_nothing(running: Running) -> None:

@@ -135,6 +135,7 @@ class AgentConfig(Strict):
         plan: the write and egress calls it is expected to make; others ask.
         verify: checks of its result.
         limits: bounds of one task.
+        backlog: how many tasks may wait for it; more are refused until some have begun.
         approval_ttl: how long a question to a person stays open.
     """
 
@@ -144,6 +145,7 @@ class AgentConfig(Strict):
     plan: list[PlanEntryConfig] = []
     verify: list[CheckConfig] = []
     limits: LimitsConfig = LimitsConfig()
+    backlog: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     approval_ttl: PositiveDurationS = 86_400.0
 
 

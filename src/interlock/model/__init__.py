@@ -24,6 +24,7 @@ from interlock.model.canonical import (
 from interlock.model.errors import (
     Ambiguous,
     AuditBroken,
+    BacklogFull,
     BindingChanged,
     Bug,
     ConfigError,
@@ -145,6 +146,7 @@ __all__ = [
     "Attachment",
     "AuditBroken",
     "AuditEntry",
+    "BacklogFull",
     "BindingChanged",
     "Blocked",
     "Breaker",

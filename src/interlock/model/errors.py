@@ -146,6 +146,13 @@ class RateLimited(Exhausted):
         self.retry_after_s = retry_after_s
 
 
+class BacklogFull(Exhausted):
+    """As many tasks as may wait for an agent are waiting; this one was not taken in."""
+
+    code = "backlog_full"
+    hint = "interlock tasks list --state queued"
+
+
 # ---- something outside does not answer --------------------
 
 

@@ -4,9 +4,10 @@ So they survive every crash, are the same on every machine, and equal the audit.
 """
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from interlock.store import Database, Row, Transaction, catalog_rows, task_rows
+from interlock.store import Database, Row, Transaction, backlog_rows, catalog_rows, task_rows
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -62,18 +63,26 @@ async def exposition(database: Database, version: str) -> bytes:
 
     async with database.transaction() as tx:
         rows = await catalog_rows.counters(tx)
-        states = await task_rows.state_counts(tx)
+        gauges = _Gauges(await task_rows.state_counts(tx), await backlog_rows.by_agent(tx))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Rows(rows, states, version))
+    registry.register(_Rows(rows, gauges, version))
     return generate_latest(registry)
+
+
+@dataclass(frozen=True)
+class _Gauges:
+    """What is so now: tasks by state, and those that wait for each agent."""
+
+    states: dict[str, int]
+    backlog: dict[str, int]
 
 
 class _Rows:
     """A collector over rows that were read beforehand."""
 
-    def __init__(self, rows: list[Row], states: dict[str, int], version: str) -> None:
+    def __init__(self, rows: list[Row], gauges: _Gauges, version: str) -> None:
         self._rows = rows
-        self._states = states
+        self._gauges = gauges
         self._version = version
 
     def collect(self) -> "list[Metric]":
@@ -93,11 +102,14 @@ class _Rows:
             families.append(family)
         families.append(self._durations())
         states = GaugeMetricFamily("interlock_tasks", "Tasks that are not final, by state.", labels=("state",))
-        for state, number in sorted(self._states.items()):
+        for state, number in sorted(self._gauges.states.items()):
             states.add_metric([state], number)
+        backlog = GaugeMetricFamily("interlock_backlog", "Tasks that wait to be begun.", labels=("agent",))
+        for agent, number in sorted(self._gauges.backlog.items()):
+            backlog.add_metric([agent], number)
         info = GaugeMetricFamily("interlock_build_info", "Always 1; the version is a label.", labels=("version",))
         info.add_metric([self._version], 1)
-        return [*families, states, info]
+        return [*families, states, backlog, info]
 
     def _named(self, name: str) -> list[Row]:
         rows = [row for row in self._rows if row["name"] == name]

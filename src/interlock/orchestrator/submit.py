@@ -8,6 +8,7 @@ from interlock.config import AgentConfig, Project, new_id
 from interlock.guardrails import UndoPlan, mark_impossible, plan_undo, proposal_of
 from interlock.model import (
     AuditEntry,
+    BacklogFull,
     Conflict,
     RequestTurn,
     Task,
@@ -19,7 +20,7 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.orchestrator.events import enqueue, first_state
-from interlock.store import Database, NewTask, Transaction, run_rows, task_rows
+from interlock.store import Database, NewTask, Transaction, backlog_rows, run_rows, task_rows
 
 MAX_TEXT_CHARS = 100_000
 UNDO_AGENT = "undo"
@@ -85,7 +86,11 @@ def _check(request: TaskRequest) -> None:
 async def admit(
     tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str, retry_of: str | None = None
 ) -> Submitted:
-    """Make a task of a checked request in an open transaction, or give the equal one that is not final."""
+    """Make a task of a checked request in an open transaction, or give the equal one that is not final.
+
+    Raises:
+        BacklogFull: too many tasks of the agent wait.
+    """
     now = tx.clock.now()
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
     state = first_state(delay_s)
@@ -99,6 +104,7 @@ async def admit(
         if existing is None:
             raise Conflict("an equal task ended at this very moment", hint="submit it again")
         return Submitted(existing, created=False)
+    await _refuse_beyond_backlog(tx, project, request)
     await run_rows.open_run(tx, new.id, 1, clean=True)
     await run_rows.append(tx, new.id, 1, RequestTurn(request.text, request.inputs))
     task = await task_rows.get(tx, new.id)
@@ -112,6 +118,24 @@ async def admit(
     }
     await record(tx, AuditEntry("task.submitted", by, {"task": new.id}, detail))
     return Submitted(task, created=True)
+
+
+async def _refuse_beyond_backlog(tx: Transaction, project: Project, request: TaskRequest) -> None:
+    """A queue without a bound only hides that nobody keeps up. Submits of the same moment do not see each other.
+
+    Raises:
+        BacklogFull: too many tasks of the agent wait, the one that was just written among them.
+    """
+    agent = project.config.agents.get(request.agent)
+    if agent is None or request.kind is not TaskKind.AGENT:
+        return
+    waiting = await backlog_rows.waiting(tx, request.agent)
+    if waiting > agent.backlog:
+        raise BacklogFull(
+            f"{waiting - 1} tasks wait for the agent '{request.agent}', and its `backlog` is {agent.backlog}; "
+            "this one was not taken in",
+            hint=f"interlock tasks list --agent {request.agent} --state queued; try again when some have begun",
+        )
 
 
 async def look_at_undo(tx: Transaction, project: Project, task_id: str, call_id: str | None) -> UndoPlan:

@@ -7,6 +7,7 @@ from interlock.store import agent_tokens as token_rows
 from interlock.store import allowances as allowance_rows
 from interlock.store import approvals as approval_rows
 from interlock.store import audit as audit_rows
+from interlock.store import backlog as backlog_rows
 from interlock.store import breakers as breaker_rows
 from interlock.store import cached_reads as cached_rows
 from interlock.store import call_path as path_rows
@@ -71,6 +72,7 @@ __all__ = [
     "allowance_rows",
     "approval_rows",
     "audit_rows",
+    "backlog_rows",
     "breaker_rows",
     "cached_rows",
     "call_rows",
