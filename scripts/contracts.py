@@ -57,6 +57,7 @@ HOME = {
     "aiohttp": "tools",
     "anthropic": "inference",
     "anyio": "tools servers testing",
+    "cronsim": "config",
     "cryptography": "store audit",
     "cyclopts": "cli",
     "dbos": "orchestrator",

@@ -32,6 +32,8 @@ agents:
     backlog: 2
 tools:
   workspace: {builtin: workspace, root: files}
+schedules:
+  mornings: {agent: writer, text: look around, cron: "30 6 * * MON-FRI", timezone: Europe/Berlin}
 """
 PLAYBOOK = """
 version: 1
@@ -245,6 +247,26 @@ def test_a_full_backlog_is_told(running: Running, client: Client) -> None:
     client.cancel(client.submit("now there is room", agent="busy")["id"])
     client.cancel(waiting[1]["id"])
     assert 'interlock_backlog{agent="busy"} 0.0' in client.metrics()
+
+
+def test_schedules_are_seen_and_steered(client: Client) -> None:
+    (shown,) = client.schedules()
+    assert (shown["name"], shown["agent"], shown["state"], shown["fired"]) == ("mornings", "writer", "on", 0)
+    assert (shown["cron"], shown["timezone"], len(shown["next"])) == ("30 6 * * MON-FRI", "Europe/Berlin", 3)
+    assert client.pause_schedule("mornings") == {"name": "mornings", "paused": True, "changed": True}
+    assert not client.pause_schedule("mornings")["changed"]
+    (shown,) = client.schedules()
+    assert (shown["state"], shown["paused_by"], shown["next"]) == ("paused", "person:admin", [])
+    task = client.trigger_schedule("mornings")
+    assert client.task(task["id"])["text"] == "look around"
+    with pytest.raises(Conflict, match="two must not run at a time"):
+        client.trigger_schedule("mornings")
+    client.cancel(task["id"])
+    assert client.resume_schedule("mornings")["changed"]
+    (shown,) = client.schedules()
+    assert (shown["last_task"], shown["last_state"], shown["fired"]) == (task["id"], "cancelled", 1)
+    with pytest.raises(NotFound, match="there is no schedule 'evenings'; configured are: mornings"):
+        client.trigger_schedule("evenings")
 
 
 def test_a_wrong_token_opens_nothing(running: Running) -> None:

@@ -11,6 +11,7 @@ from interlock import audit, observability, orchestrator
 from interlock.app.artifacts import artifact_of
 from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway
+from interlock.app.schedules import Schedules
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
@@ -50,6 +51,11 @@ class Control:
     def tokens(self) -> Tokens:
         """The tokens of agents outside."""
         return Tokens(self.database, self.project)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Tasks that are submitted again and again."""
+        return Schedules(self.database, self.project)
 
     # ---- tasks ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from interlock.store import Database, database_facts
 
 
 async def keep_house(control: Control) -> None:
-    """Take over from dead workers, expire questions, keep the audit chain, watch tools and agents outside.
+    """Take over from dead workers, expire questions, keep the audit chain and schedules, watch tools and agents outside.
 
     Until it is cancelled.
     """
@@ -18,6 +18,7 @@ async def keep_house(control: Control) -> None:
         asyncio.create_task(orchestrator.housekeeping(control.database, this_host()), name="housekeeping"),
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
         asyncio.create_task(control.fleet.watch(), name="tools"),
+        asyncio.create_task(orchestrator.keep_schedules(control.database, control.project), name="schedules"),
     ]
     if control.gateway is not None:
         chores.append(asyncio.create_task(control.gateway.runs.watch(), name="gateway"))

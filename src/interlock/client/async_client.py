@@ -255,6 +255,22 @@ class AsyncClient:
         """End a halt."""
         return await self._send(requests.resume(scope))
 
+    async def schedules(self) -> list[dict[str, Any]]:
+        """The schedules, with their next ticks and what became of the last one."""
+        return (await self._send(requests.schedules()))["items"]
+
+    async def pause_schedule(self, name: str) -> dict[str, Any]:
+        """Submit nothing of a schedule until it is resumed."""
+        return await self._send(requests.steer_schedule(name, "pause"))
+
+    async def resume_schedule(self, name: str) -> dict[str, Any]:
+        """Let a schedule go on from now."""
+        return await self._send(requests.steer_schedule(name, "resume"))
+
+    async def trigger_schedule(self, name: str) -> dict[str, Any]:
+        """Submit the task of a schedule now; the task."""
+        return await self._send(requests.steer_schedule(name, "trigger"))
+
     async def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""
         return (await self._send(requests.agents()))["items"]

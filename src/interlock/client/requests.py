@@ -183,6 +183,16 @@ def resume(scope: str) -> Request[Halted]:
     return Request("POST", _path("resume"), body={"scope": scope})
 
 
+def schedules() -> Request[Items]:
+    """The schedules."""
+    return Request("GET", _path("schedules"))
+
+
+def steer_schedule(name: str, verb: str) -> Request[dict[str, Any]]:
+    """Pause, resume or trigger one."""
+    return Request("POST", _path("schedules", name, verb))
+
+
 def agents() -> Request[Items]:
     """The agents."""
     return Request("GET", _path("agents"))

@@ -248,6 +248,22 @@ class Client:
         """End a halt."""
         return self._send(requests.resume(scope))
 
+    def schedules(self) -> list[dict[str, Any]]:
+        """The schedules, with their next ticks and what became of the last one."""
+        return self._send(requests.schedules())["items"]
+
+    def pause_schedule(self, name: str) -> dict[str, Any]:
+        """Submit nothing of a schedule until it is resumed."""
+        return self._send(requests.steer_schedule(name, "pause"))
+
+    def resume_schedule(self, name: str) -> dict[str, Any]:
+        """Let a schedule go on from now."""
+        return self._send(requests.steer_schedule(name, "resume"))
+
+    def trigger_schedule(self, name: str) -> dict[str, Any]:
+        """Submit the task of a schedule now; the task."""
+        return self._send(requests.steer_schedule(name, "trigger"))
+
     def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""
         return self._send(requests.agents())["items"]

@@ -12,11 +12,13 @@ from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
 from interlock.config.secrets import SECRET, Secrets
 from interlock.config.settings import DEFAULT_URL, Settings
+from interlock.config.timing import Timing
 from interlock.config.tokens import new_token, token_id
 
 if TYPE_CHECKING:
     from interlock.config.loading import MissingVariable, Project, load_project, missing_env
     from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
+    from interlock.config.schedule_schema import ScheduleConfig
     from interlock.config.schema import (
         AgentConfig,
         CheckConfig,
@@ -90,11 +92,13 @@ __all__ = [
     "RuleConfig",
     "RuleWhen",
     "SandboxConfig",
+    "ScheduleConfig",
     "Secrets",
     "ServerConfig",
     "Settings",
     "Strict",
     "SystemClock",
+    "Timing",
     "ToolServerConfig",
     "YamlDocument",
     "config_schema",
@@ -130,9 +134,18 @@ if not TYPE_CHECKING:
         """Load a name that needs pydantic or YAML, and keep it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from interlock.config import loading, mcp_json, schema, shapes, tool_schema, yaml_marks, yaml_models
+        from interlock.config import (
+            loading,
+            mcp_json,
+            schedule_schema,
+            schema,
+            shapes,
+            tool_schema,
+            yaml_marks,
+            yaml_models,
+        )
 
-        for module in (schema, shapes, tool_schema, yaml_marks, yaml_models, mcp_json, loading):
+        for module in (schema, schedule_schema, shapes, tool_schema, yaml_marks, yaml_models, mcp_json, loading):
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

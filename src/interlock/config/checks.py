@@ -57,6 +57,7 @@ def config_problems(config: Config, known: Known, locate: Locator) -> list[Probl
         *_agent_faults(config, known),
         *_contract_faults(config, known),
         *_server_faults(config),
+        *_schedule_faults(config),
     ]
     return [locate.problem(loc, text) for loc, text in faults]
 
@@ -141,6 +142,13 @@ def _agent_faults(config: Config, known: Known) -> Iterator[Fault]:
             yield from _plan_faults(entry, known, (*loc, "plan", index))
         for index, check in enumerate(agent.verify):
             yield from _check_faults(check, known, (*loc, "verify", index))
+
+
+def _schedule_faults(config: Config) -> Iterator[Fault]:
+    for name, schedule in config.schedules.items():
+        if schedule.agent not in config.agents:
+            wanted = did_you_mean(schedule.agent, sorted(config.agents)) or "expected one that is"
+            yield ("schedules", name, "agent"), f"no agent {quoted(schedule.agent)} is configured; {wanted}"
 
 
 def _plan_faults(entry: PlanEntryConfig, known: Known, loc: Loc) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from interlock.config.schedule_schema import ScheduleConfig
 from interlock.config.shapes import ClassName, DurationS, Name, PositiveDurationS, RateText, Strict
 from interlock.config.tool_schema import SandboxMode, ToolServerConfig
 
@@ -228,16 +229,18 @@ class Config(Strict):
         models: models and tiers.
         tools: tool servers by name.
         agents: agents by name.
+        schedules: tasks that are submitted again and again, by name.
         policy: rules on top of the built-in ones; more can be in policy.yaml.
         server: the HTTP server and its workers.
     """
 
-    later_blocks: ClassVar[frozenset[str]] = frozenset({"memory", "schedules", "budgets", "alerts"})
+    later_blocks: ClassVar[frozenset[str]] = frozenset({"memory", "budgets", "alerts"})
 
     database: DatabaseConfig = DatabaseConfig()
     models: ModelsConfig = ModelsConfig()
     tools: dict[Name, ToolServerConfig] = {}
     agents: dict[Name, AgentConfig] = {}
+    schedules: dict[Name, ScheduleConfig] = {}
     policy: PolicyConfig = PolicyConfig()
     server: ServerConfig = ServerConfig()
 

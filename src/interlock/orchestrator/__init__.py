@@ -7,6 +7,7 @@ from interlock.orchestrator.events import handle
 from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
+from interlock.orchestrator.schedules import fire_due, keep_schedules, set_pause, trigger
 from interlock.orchestrator.segment import Segments
 from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submit_again, submit_undo
 from interlock.orchestrator.worker import Worker, housekeeping
@@ -26,8 +27,10 @@ __all__ = [
     "cancel",
     "checkup",
     "decide",
+    "fire_due",
     "handle",
     "housekeeping",
+    "keep_schedules",
     "look_at_undo",
     "prepare_dispatcher",
     "process_lives",
@@ -35,7 +38,9 @@ __all__ = [
     "resolve",
     "resolve_call",
     "set_halt",
+    "set_pause",
     "submit",
     "submit_again",
     "submit_undo",
+    "trigger",
 ]

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from interlock.app import Control
 from interlock.model import DatabaseUnavailable, Unavailable, UserError
-from interlock.server import decision_routes, operation_routes, task_routes, token_routes, tool_routes
+from interlock.server import decision_routes, operation_routes, schedule_routes, task_routes, token_routes, tool_routes
 from interlock.server.access import Plane, known_query, principal_of
 from interlock.server.gateway import endpoint
 from interlock.server.gateway.endpoint import Endpoint, agent_of
@@ -78,7 +78,7 @@ def create_app(
     app.state.mcp = Endpoint(control.gateway, control.version, patience)
     for route in OPEN_ROUTES:
         _add(app, route, ())
-    tables = (task_routes, decision_routes, operation_routes, tool_routes, token_routes)
+    tables = (task_routes, schedule_routes, decision_routes, operation_routes, tool_routes, token_routes)
     for route in (route for table in tables for route in table.ROUTES):
         _add(app, route, (Depends(principal_of), Depends(known_query)))
     for route in endpoint.ROUTES:

@@ -18,6 +18,7 @@ from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
 from interlock.store import rates as rate_rows
 from interlock.store import runs as run_rows
+from interlock.store import schedules as schedule_rows
 from interlock.store import server_credentials as credential_rows
 from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
@@ -37,6 +38,7 @@ from interlock.store.facts import database_facts
 from interlock.store.login import check_login
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
 from interlock.store.rates import Bucket, Shortage
+from interlock.store.schedules import ScheduleRow
 from interlock.store.sealing import Sealer
 from interlock.store.sightings import Sighting
 from interlock.store.tasks import NewTask, Page
@@ -63,6 +65,7 @@ __all__ = [
     "Page",
     "PostgresBinaries",
     "Row",
+    "ScheduleRow",
     "Sealer",
     "Segment",
     "SessionLock",
@@ -93,6 +96,7 @@ __all__ = [
     "preparing",
     "rate_rows",
     "run_rows",
+    "schedule_rows",
     "sighting_rows",
     "task_rows",
     "token_rows",

@@ -53,6 +53,12 @@ class Transaction:
         cursor = await self._connection.execute(sql, params)
         return await cursor.fetchone()
 
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """A part that is taken back by itself when it raises; the rest of the transaction stays."""
+        async with self._connection.transaction():
+            yield
+
     async def many(self, sql: LiteralString, params: Sequence[Params]) -> None:
         """Execute a statement once for each set of parameters."""
         if params:

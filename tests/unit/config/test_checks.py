@@ -238,6 +238,30 @@ def test_tool_servers(tmp_path: Path, text: str, fault: str) -> None:
     assert fault in found[0]
 
 
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("{agent: ed, text: go}", "7: schedules.s: found neither `cron` nor `every`; expected one of them"),
+        ("{agent: ed, text: go, cron: '* * * * *', every: 5m}", "7: schedules.s: found both `cron` and `every`"),
+        ("{agent: ed, text: go, cron: '0 25 * * *'}", "schedules.s.cron: found '0 25 * * *'; bad hour; expected five"),
+        ("{agent: ed, text: go, cron: '@daily'}", "schedules.s.cron: found '@daily'; expected five fields"),
+        ("{agent: ed, text: go, cron: '0 6 * * *', timezone: Berlin}", "s.timezone: found 'Berlin'; expected the name"),
+        ("{agent: ed, text: go, every: 5m, timezone: Europe/Berlin}", "found `timezone` beside `every`, whose steps"),
+        ("{agent: ed, text: go, every: 5m, jitter: 5m}", "found a `jitter` as long as the time from one to the next"),
+        ("{agent: ed, text: go, cron: '* * * * *', jitter: 2m}", "found a `jitter` as long as the time from one to"),
+        ("{agent: ed, text: go, every: 100ms}", "found `every` below 1 s; expected more"),
+        ("{agent: ed, text: ' ', every: 5m}", "found an empty `text`; expected what the agent shall do"),
+        ("{agent: ed, text: go, every: 5m, overlap: wait}", "schedules.s.overlap: found 'wait'; expected"),
+        ("{agent: edd, text: go, every: 5m}", "schedules.s.agent: no agent 'edd' is configured; did you mean 'ed'?"),
+        ("{text: go, every: 5m}", "schedules.s.agent: missing; expected a text (who does it)"),
+    ],
+)
+def test_schedules(tmp_path: Path, body: str, fault: str) -> None:
+    found = faults(tmp_path, f"{agent('tools: []')}schedules:\n  s: {body}\n")
+    assert len(found) == 1
+    assert fault in found[0]
+
+
 def test_fallbacks_that_go_round(tmp_path: Path) -> None:
     text = (
         "    contracts:\n      a: {fallbacks: [{tool: far.x}, {tool: files.b}]}\n"
