@@ -1,4 +1,4 @@
-"""What starting costs, in CPU-seconds of a child process, and what is not loaded for it."""
+"""What starting costs, in units of what another program costs, and what is not loaded for it."""
 
 import os
 import subprocess
@@ -8,11 +8,13 @@ import pytest
 
 HEAVY = ("dbos", "sqlalchemy", "pydantic_ai", "pydantic", "psycopg", "fastapi", "uvicorn", "mcp", "yaml")
 TRIES = 10
+# What a usual program of the standard library loads: 0.19 CPU-seconds where `interlock --help` takes 0.17.
+USUAL = "import asyncio, email.message, http.client, inspect, logging.config, ssl, urllib.request"
 
 
-def costs_less(bound_s: float, *arguments: str) -> bool:
-    """Whether one of a few runs takes less; a busy machine makes the same work dearer, never cheaper."""
-    return any(_cpu_once_s(arguments) < bound_s for _ in range(TRIES))
+def costs_less(times: float, *arguments: str) -> bool:
+    """Whether one of a few runs takes less than so many times what a usual program takes in the same moment."""
+    return any(_cpu_once_s(arguments) < times * _cpu_once_s(("-c", USUAL)) for _ in range(TRIES))
 
 
 def _cpu_once_s(arguments: tuple[str, ...]) -> float:
@@ -24,13 +26,13 @@ def _cpu_once_s(arguments: tuple[str, ...]) -> float:
 
 
 def test_help_is_cheap() -> None:
-    assert costs_less(0.5, "-m", "interlock", "--help")
-    assert costs_less(0.5, "-m", "interlock", "tasks", "--help")
-    assert costs_less(0.6, "-m", "interlock", "up", "--help")
+    assert costs_less(2.0, "-m", "interlock", "--help")
+    assert costs_less(2.0, "-m", "interlock", "tasks", "--help")
+    assert costs_less(4.0, "-m", "interlock", "up", "--help")
 
 
 def test_importing_interlock_is_cheap() -> None:
-    assert costs_less(0.15, "-c", "import interlock")
+    assert costs_less(0.6, "-c", "import interlock")
 
 
 @pytest.mark.parametrize(

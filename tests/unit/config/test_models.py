@@ -23,7 +23,7 @@ def faults(folder: Path, text: str) -> list[str]:
         ("\ntols: {}\n", "interlock.yaml:2: tols: unknown key; did you mean 'tools'?"),
         (
             "xyz: {}\n",
-            "interlock.yaml:1: xyz: unknown key; expected one of agents, database, models, policy, server, tools",
+            "interlock.yaml:1: xyz: unknown key; expected one of agents, database, models, policy, schedules, server, tools",
         ),
         (
             "memory: {}\n",
