@@ -181,7 +181,7 @@ async def note_stand_in(tx: Transaction, case: Case, sentence: str) -> None:
 async def deny(tx: Transaction, case: Case, why: str, state: CallState = CallState.DENIED) -> Observation:
     """Commit that a call is not made, and tell the model why and not to ask again."""
     result = ToolResult(
-        False, f"Not done: {why}. Do not repeat this call; find another way, or end with what you have."
+        False, f"Not done: {why.rstrip('.')}. Do not repeat this call; find another way, or end with what you have."
     )
     call = replace(judged(case), state=state, ended_at=tx.clock.now(), result=result.to_json())
     await call_rows.keep(tx, call)

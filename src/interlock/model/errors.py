@@ -150,7 +150,7 @@ class BacklogFull(Exhausted):
     """As many tasks as may wait for an agent are waiting; this one was not taken in."""
 
     code = "backlog_full"
-    hint = "interlock tasks list --state queued"
+    hint = "interlock tasks list"
 
 
 # ---- something outside does not answer --------------------

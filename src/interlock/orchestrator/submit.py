@@ -134,7 +134,7 @@ async def _refuse_beyond_backlog(tx: Transaction, project: Project, request: Tas
         raise BacklogFull(
             f"{waiting - 1} tasks wait for the agent '{request.agent}', and its `backlog` is {agent.backlog}; "
             "this one was not taken in",
-            hint=f"interlock tasks list --agent {request.agent} --state queued; try again when some have begun",
+            hint=f"interlock tasks list --agent {request.agent}; try again when some have begun",
         )
 
 

@@ -104,7 +104,7 @@ def test_the_http_server_gets_its_credentials_in_its_environment(where: Surround
     (where.folder / "own.pem").write_text("")
     config = ToolServerConfig(
         builtin="http",
-        allow=["api.example.com", "http://localhost:8080"],
+        allow=["api.example.com", "localhost:8080"],
         credentials={
             "api.example.com": {"Authorization": "Bearer ${TOKEN}"},
             "http://localhost:8080": {"X-A": "abcdefgh"},
@@ -114,7 +114,7 @@ def test_the_http_server_gets_its_credentials_in_its_environment(where: Surround
     )
     launch = prepare("web", config, where)
     assert launch.argv[3:] == (
-        *("--allow", "api.example.com", "--allow", "http://localhost:8080"),
+        *("--allow", "api.example.com", "--allow", "localhost:8080"),
         *("--header-env", "api.example.com=Authorization=INTERLOCK_HTTP_CREDENTIAL_1"),
         *("--header-env", "http://localhost:8080=X-A=INTERLOCK_HTTP_CREDENTIAL_2"),
         *("--ca-file", str(where.folder / "own.pem"), "--allow-private"),

@@ -35,4 +35,4 @@ def _last(item: dict[str, Any], now: datetime.datetime) -> str:
     if item["last_tick"] is None:
         return "none"
     waiting = f", {item['waiting']} wait" if item["waiting"] else ""
-    return f"{item['last_state'] or 'deleted'} {age(item['last_tick'], now)}{waiting}"
+    return f"{item['last_state'] or 'deleted'} {age(item['last_tick'], now)} ago{waiting}"
