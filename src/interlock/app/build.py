@@ -39,7 +39,7 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
     async with foundation(settings, project, env) as ground:
         tools = hosted_tools(settings, project, env)
         try:
-            await keep_version(ground.database, project)
+            await keep_version(ground.database, project, runs=True)
             gateway = gateway_of(ground, settings, project, tools)
             try:
                 yield Control(ground.database, project, Fleet(ground.database, project, tools), VERSION, gateway)
@@ -62,11 +62,11 @@ def gateway_of(ground: Foundation, settings: Settings, project: Project, tools: 
     return Gateway(database, project, runs, state_key_of(ensure_key(settings)))
 
 
-async def keep_version(database: Database, project: Project) -> None:
-    """Store the configuration as a version, so that its tasks keep it."""
+async def keep_version(database: Database, project: Project, *, runs: bool = False) -> None:
+    """Store the configuration as a version, so that its tasks keep it; `runs`: as the one that is carried out now."""
     body = project.config.model_dump(mode="json", by_alias=True, exclude={"database"})
     async with database.transaction() as tx:
-        await catalog_rows.keep_config(tx, project.sha256, body, "system:up")
+        await catalog_rows.keep_config(tx, project.sha256, body, "system:up", runs=runs)
 
 
 def worker_of(

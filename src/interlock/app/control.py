@@ -272,6 +272,7 @@ class Control:
             workers = [row for row in await executor_rows.listing(tx) if not row["executor_id"].startswith(GATEWAY)]
             halts = await catalog_rows.halts(tx)
             pending = await approval_rows.listing(tx, pending_only=True)
+            current = await catalog_rows.running_config(tx)
         warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]
         try:
             health = [health_view(entry) for entry in await self.fleet.health()]
@@ -285,6 +286,8 @@ class Control:
         warnings += [
             f"tool server {h['server']} is {h['state']}: {h['reason']}" for h in health if h["state"] != "ready"
         ]
+        if self.project.config.schedules and current != self.project.sha256:
+            warnings.append("another configuration was started since: its schedules are carried out, not those of here")
         if states.get("escalated"):
             warnings.append(f"{states['escalated']} tasks are escalated: interlock tasks list --state escalated")
         return {

@@ -13,20 +13,23 @@ from interlock.store.sightings import definition_body, storable_text
 _LARGE_BYTES = 256 * 1024
 
 
-async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: str) -> bool:
-    """Store a configuration version as the one that was applied last; False when it was there already."""
-    row = await tx.row(
-        "insert into config_version as v (sha256, body, applied_at, applied_by) values (%s, %s, %s, %s)"
-        " on conflict (sha256) do update set applied_at = excluded.applied_at, applied_by = excluded.applied_by"
-        " returning v.xmax = 0 as added",
-        [sha256, tx.sealer.seal(body, f"config_version.body:{sha256}"), tx.clock.now(), by],
+async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: str, *, runs: bool = False) -> bool:
+    """Store a configuration version; False when it was there already. `runs`: a control plane begins to run it."""
+    now = tx.clock.now()
+    count = await tx.run(
+        "insert into config_version (sha256, body, applied_at, applied_by) values (%s, %s, %s, %s) on conflict do nothing",
+        [sha256, tx.sealer.seal(body, f"config_version.body:{sha256}"), now, by],
     )
-    return row is not None and bool(row["added"])
+    if runs:
+        await tx.run("update config_version set run_at = %s where sha256 = %s", [now, sha256])
+    return count == 1
 
 
-async def newest_config(tx: Transaction) -> str | None:
-    """The configuration version that was applied last."""
-    row = await tx.row("select sha256 from config_version order by applied_at desc, sha256 limit 1")
+async def running_config(tx: Transaction) -> str | None:
+    """The configuration version that a control plane began to run last."""
+    row = await tx.row(
+        "select sha256 from config_version where run_at is not null order by run_at desc, sha256 limit 1"
+    )
     return None if row is None else str(row["sha256"])
 
 

@@ -13,3 +13,6 @@ create table schedule (
   changed_at timestamptz not null
 );
 grant select, insert, update, delete on schedule to interlock_app;
+
+-- When a control plane began to run a version: only what began last has its schedules carried out.
+alter table config_version add column run_at timestamptz;
