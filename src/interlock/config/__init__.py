@@ -5,7 +5,7 @@ What needs pydantic or YAML is loaded on first use, so that a command that reads
 
 from typing import TYPE_CHECKING, Any
 
-from interlock.config.environment import expand_env, missing_names, scrubbed_env
+from interlock.config.environment import expand_env, is_header_name, missing_names, scrubbed_env
 from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
 from interlock.config.package_names import ALLOW_BUILD, PackageName, Registry, is_requirement, parse_package
 from interlock.config.problems import Problem, refuse
@@ -108,6 +108,7 @@ __all__ = [
     "ensure_token",
     "expand_env",
     "fault_point",
+    "is_header_name",
     "is_requirement",
     "load_project",
     "load_yaml_model",

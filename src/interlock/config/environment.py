@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from interlock.model import ConfigError
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _PASSED_ON = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 
@@ -22,6 +23,11 @@ def expand_env(text: str, env: Mapping[str, str]) -> str:
         name = missing[0]
         raise ConfigError(f"the environment variable {name} is not set", hint=f"export {name}=…")
     return _REFERENCE.sub(lambda found: env.get(found[1], "") or found[2] or "", text)
+
+
+def is_header_name(text: str) -> bool:
+    """Whether HTTP allows a header of that name (RFC 9110, 5.1); ours have 128 characters at most."""
+    return _HEADER_NAME.fullmatch(text) is not None
 
 
 def missing_names(text: str, env: Mapping[str, str]) -> tuple[str, ...]:

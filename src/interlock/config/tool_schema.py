@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from interlock.config.environment import is_header_name
 from interlock.config.package_names import ALLOW_BUILD, is_requirement
 from interlock.config.shapes import (
     ClassName,
@@ -196,7 +197,7 @@ class ToolServerConfig(Strict):
             if not headers:
                 raise ValueError(f"found no header for {host}; expected one such as Authorization: secret://NAME")
             for name in headers:
-                if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+                if not is_header_name(name):
                     raise ValueError(f"found the header '{name[:60]}', which HTTP does not allow; expected its name")
         return hosts
 
@@ -241,8 +242,7 @@ _PART_OF = {
     "database": ("sql",),
     "allow": ("http",),
 }
-
-_OF_HTTP = ("credentials", "allow_private", "ca_file")
+_MAY_HAVE = {"credentials": ("http",), "allow_private": ("http",), "ca_file": ("http",)}
 
 
 def _two_kinds(server: ToolServerConfig) -> str | None:
@@ -261,12 +261,9 @@ def _missing_part(server: ToolServerConfig) -> str | None:
 
 
 def _stray_part(server: ToolServerConfig) -> str | None:
-    for part, builtins in _PART_OF.items():
+    for part, builtins in {**_PART_OF, **_MAY_HAVE}.items():
         if getattr(server, part) and server.builtin not in builtins:
-            return f"found `{part}` without `builtin`; expected `builtin: {builtins[0]}` beside it"
-    for part in _OF_HTTP:
-        if getattr(server, part) and server.builtin != "http":
-            return f"found `{part}` without `builtin: http`, which it is for; for a server at a `url` see `headers`"
+            return f"found `{part}` without `builtin: {builtins[0]}`; expected it beside it"
     if server.args and server.command is None and server.package is None:
         return "found `args` without `command`; expected the command that takes them"
     return None

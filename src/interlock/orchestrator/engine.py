@@ -13,7 +13,7 @@ from interlock.store import dispatch_rows as dispatch
 from interlock.store import mark_prepared, prepared, preparing
 
 RunSegment: TypeAlias = Callable[[str, int], Awaitable[dict[str, str]]]
-POLL_S = 0.1
+POLL_S = 0.1  # half of it is what a task waits for an idle worker, and asking is what an idle worker costs
 STOP_TIMEOUT_S = 15.0
 IDLE_TRANSACTION_S = 15.0  # so that a process that is stopped does not keep rows locked for long
 _PART = "dbos"

@@ -94,7 +94,8 @@ async def _fire_one(database: Database, project: Project, name: str) -> int:
             return 0
         turn = _Turn(tx, project, config, row)
         await turn.take(now)
-        await schedule_rows.keep(tx, turn.row)
+        if turn.row != row:
+            await schedule_rows.keep(tx, turn.row)
         return turn.row.fired - row.fired
 
 
@@ -134,12 +135,20 @@ class _Turn:
         if last is not None and self.config.overlap == "skip":
             await self._skip(1, f"task {_short(last)}, the one before, is {last.state}", tick)
             return
-        if last is not None:
-            await handle(self.tx, last.id, CancelAsked(self.actor), self.actor)
-        await self.submit(tick, f"schedule {self.row.name} {tick.isoformat()}", self.actor)
+        try:
+            async with self.tx.part():  # the one before is only cancelled if this one is taken in
+                if last is not None:
+                    await handle(self.tx, last.id, CancelAsked(self.actor), self.actor)
+                await self.submit(tick, f"schedule {self.row.name} {tick.isoformat()}", self.actor)
+        except BacklogFull as error:
+            await self._skip(1, error.message, tick)
 
-    async def submit(self, tick: datetime.datetime, key: str, by: str) -> Task | None:
-        """Make a task of a tick; None if the agent's backlog is full."""
+    async def submit(self, tick: datetime.datetime, key: str, by: str) -> Task:
+        """Make a task of a tick.
+
+        Raises:
+            BacklogFull: too many tasks of the agent wait.
+        """
         config, name = self.config, self.row.name
         request = TaskRequest(
             agent=config.agent,
@@ -149,12 +158,7 @@ class _Turn:
             dedupe_key=key,
         )
         limits = limits_of(self.project.config.agents[config.agent], config.max_duration)
-        try:
-            async with self.tx.part():
-                task = (await admit(self.tx, self.project, request, limits, by)).task
-        except BacklogFull as error:
-            await self._skip(1, error.message, tick)
-            return None
+        task = (await admit(self.tx, self.project, request, limits, by)).task
         self.row = replace(self.row, last_tick=tick, last_task=task.id, fired=self.row.fired + 1, note="")
         detail = {"schedule": name, "tick": tick.isoformat()}
         await record(self.tx, AuditEntry("schedule.fired", by, {"task": task.id}, detail))
@@ -218,8 +222,6 @@ async def trigger(database: Database, project: Project, name: str, by: str) -> T
         if last is not None:
             await handle(tx, last.id, CancelAsked(by), by)
         task = await turn.submit(tx.clock.now(), f"schedule {name} {new_id()}", by)
-        if task is None:
-            raise BacklogFull(turn.row.note)
         await schedule_rows.keep(tx, turn.row)
         return task
 

@@ -37,13 +37,13 @@ def due_ticks(
     """
     found: deque[datetime.datetime] = deque(maxlen=MAX_CAUGHT_UP)
     count = 0
+    jitter, grace = (datetime.timedelta(seconds=amount_s) for amount_s in (timing.jitter_s, grace_s))
     for tick in timing.after(max(seen_at, now - LOOK_BACK)):
-        if tick > now or _fires_at(timing, tick, now) > now:
+        if tick > now or (tick + jitter > now and timing.fires_at(tick) > now):
             break
         found.append(tick)
         count += 1
-    grace = datetime.timedelta(seconds=grace_s)
-    on_time = tuple(tick for tick in found if _fires_at(timing, tick, now) + grace >= now)
+    on_time = tuple(tick for tick in found if timing.fires_at(tick) + grace >= now)
     if misfire == SKIP or (misfire == ONCE and on_time):
         fire = on_time
     elif misfire == ONCE:
@@ -51,9 +51,3 @@ def due_ticks(
     else:
         fire = tuple(found)
     return Ticks(fire, count - len(fire), found[-1] if found else seen_at)
-
-
-def _fires_at(timing: Timing, tick: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
-    """When it fires; of ticks that long since have it does not matter exactly, and is not worked out."""
-    latest = tick + datetime.timedelta(seconds=timing.jitter_s)
-    return latest if latest < now - LOOK_BACK / 14 else timing.fires_at(tick)

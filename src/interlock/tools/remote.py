@@ -20,7 +20,7 @@ from mcp.types import (
     RequestId,
 )
 
-from interlock.config import SECRET, Clock
+from interlock.config import SECRET, Clock, is_header_name
 from interlock.model import ConfigError, ToolUnavailable
 from interlock.tools.oauth import Login, needs_login
 from interlock.tools.remote_answers import trouble_of
@@ -56,7 +56,7 @@ def find_target(config: "ToolServerConfig", where: Surroundings) -> tuple[Target
         raise ConfigError("`url` is no address of a server: it does not begin with http:// or https:// and a host")
     headers = {name: where.value(value) for name, value in config.headers.items()}
     for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
+        if not is_header_name(name) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
             raise ToolUnavailable(
                 f"the header '{name[:40]}' can't be sent: it holds a character that HTTP does not allow"
             )

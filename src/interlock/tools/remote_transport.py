@@ -8,16 +8,19 @@ import contextlib
 import select
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import httpx2
 from yarl import URL
 
 _LINE_BYTES = 64 * 1024
-_headers_next: ContextVar[Any] = ContextVar("headers_next", default=None)
+# Asked just before the first byte of the request of this task is written; what it raises, the request raises.
+_before_write: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_write", default=None)
 _NO_AUTO = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
@@ -33,20 +36,24 @@ class _Stale(Exception):
     """A kept connection has been closed by the other side; nothing was sent."""
 
 
+_used: "WeakSet[asyncio.Transport]" = WeakSet()  # connections that have carried a request
+
+
 class _Request(aiohttp.ClientRequest):
-    """Asks just before its first byte is written whether it still may be."""
+    """Looks at a kept connection, and asks whether the request still may be sent, just before its first byte."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        if _closed_by_server(conn.transport):
+        if conn.transport in _used and _closed_by_server(conn.transport):
             raise _Stale
-        gate = _headers_next.get()
+        gate = _before_write.get()
         if gate is not None:
             await gate()
+        _used.add(conn.transport)
         return await super().send(conn)
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Connections to one origin; a request that fails is never repeated."""
+    """Connections to one origin; a POST that fails is never repeated."""
 
     def __init__(self, tls: ssl.SSLContext, connections: int, keep_alive_s: float) -> None:
         """Nothing is connected yet.
@@ -84,12 +91,12 @@ class Transport(httpx2.AsyncBaseTransport):
             httpx2.TransportError: it could not be sent or was not answered.
         """
         trace = request.extensions.get("trace")
-        token = _headers_next.set(_gate(trace, request) if trace is not None else None)
+        token = _before_write.set(_telling(trace, request) if trace is not None else None)
         try:
             with _as_httpx2(request):
                 answer = await self._answer(request)
         finally:
-            _headers_next.reset(token)
+            _before_write.reset(token)
         reason = (answer.reason or "").encode("ascii", errors="replace")
         return httpx2.Response(
             answer.status,
@@ -136,30 +143,27 @@ class _Body(httpx2.AsyncByteStream):
             self._answer.close()
 
 
-def _closed_by_server(transport: asyncio.Transport | None) -> bool:
-    """Whether there is something to read before anything was asked, which is the end of the stream."""
-    sock = transport.get_extra_info("socket") if transport is not None else None
-    if sock is None:
+def _closed_by_server(transport: asyncio.Transport) -> bool:
+    """Whether there is something to read although nothing was asked, which is the end of the stream.
+
+    Not to be asked of a new connection: with TLS, what belongs to its beginning may still arrive.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
         return True
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
-def _gate(trace: Any, request: httpx2.Request) -> Any:
-    """What httpx2 tells just before it writes a request."""
+def _telling(trace: Any, request: httpx2.Request) -> Callable[[], Awaitable[None]]:
+    """Tells the request's `trace` what the transport of httpx2 tells it at the same moment."""
 
-    async def ask() -> None:
-        await trace("http11.send_request_headers.started", {"request": _Told(request.method.encode())})
+    async def tell() -> None:
+        about = SimpleNamespace(method=request.method.encode())
+        await trace("http11.send_request_headers.started", {"request": about})
 
-    return ask
-
-
-class _Told:
-    """What is told of a request."""
-
-    def __init__(self, method: bytes) -> None:
-        self.method = method
+    return tell
 
 
 def _timeouts(request: httpx2.Request) -> aiohttp.ClientTimeout:

@@ -12,8 +12,8 @@ import pytest
 from interlock import audit
 from interlock.app import keep_version
 from interlock.config import ManualClock, Project, load_project
-from interlock.model import Conflict, NotFound, Task, TaskState
-from interlock.orchestrator import fire_due, set_pause, trigger
+from interlock.model import Conflict, NotFound, Task, TaskRequest, TaskState
+from interlock.orchestrator import fire_due, set_pause, submit, trigger
 from interlock.store import Database, Page, ScheduleRow, schedule_rows, task_rows
 
 pytestmark = pytest.mark.integration
@@ -161,17 +161,17 @@ async def test_a_full_backlog_is_noted_and_the_next_tick_is_tried(stage: Stage) 
     assert await stage.later(project, 3600) == 1
     async with stage.database.transaction() as tx:  # it is begun, and something else waits
         await tx.run("update task set state = 'running'")
-    taken = await trigger_other(stage)
+    taken = await something_else(stage)
     assert await stage.later(project, 3600) == 0
+    assert await stage.states() == ["running", "queued"]  # what runs goes on
+    async with stage.database.transaction() as tx:
+        assert await tx.row("select 1 from task where cancel_requested") is None
     assert "its `backlog` is 1; this one was not taken in" in (await stage.row()).note
     await stage.finish(taken)
     assert await stage.later(project, 3600) == 1
 
 
-async def trigger_other(stage: Stage) -> Task:
-    from interlock.model import TaskRequest
-    from interlock.orchestrator import submit
-
+async def something_else(stage: Stage) -> Task:
     project = load_project(stage.folder, {})
     return (await submit(stage.database, project, TaskRequest("a", "else"), PERSON)).task
 

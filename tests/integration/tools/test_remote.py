@@ -174,7 +174,9 @@ async def test_a_server_whose_certificate_is_not_trusted_gets_nothing(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         shared_tls.cache_clear()
         box = tooling.box(far=at(f"https://127.0.0.1:{port}/mcp"))
-        assert (await tooling.call(box, "far.say", text="x")).ok
+        for number in range(20):
+            assert (await tooling.call(box, "far.say", text=str(number))).ok
+        assert record.effects == [str(number) for number in range(20)]
         await box.stop()
         shared_tls.cache_clear()
 

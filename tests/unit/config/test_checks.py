@@ -214,9 +214,9 @@ def tool_faults(folder: Path, text: str, policy: str = "{}") -> list[str]:
         ),
         (
             "  two: {url: 'http://x', credentials: {x: {A: b}}}\n",
-            "6: tools.two: found `credentials` without `builtin: http`, which it is for; for a server at a `url`",
+            "6: tools.two: found `credentials` without `builtin: http`; expected it beside it",
         ),
-        ("  two: {command: x, ca_file: y}\n", "6: tools.two: found `ca_file` without `builtin: http`, which it"),
+        ("  two: {command: x, ca_file: y}\n", "6: tools.two: found `ca_file` without `builtin: http`; expected"),
         ("  two: {builtin: http, allow: [x], credentials: {x: {}}}\n", "two.credentials: found no header for x; exp"),
         (
             "  two: {builtin: http, allow: [x], credentials: {x: {'A B': c}}}\n",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from interlock.config import is_header_name
 from interlock.model import UserError
 from interlock.servers.http.limits import (
     HEADER_SHOWN_CHARACTERS,
@@ -18,7 +19,6 @@ from interlock.servers.http.target import shown
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 HIDDEN = "[redacted]"
-_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,128}")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 # Set by this server, or about the connection, which is ours.
@@ -82,7 +82,7 @@ def check_name(name: str) -> str:
         UserError: they may not.
     """
     low = name.lower()
-    if not _NAME.fullmatch(name):
+    if not is_header_name(name):
         raise UserError(f"{shown(name)} is no name of a header.")
     if low in _OURS or low.startswith(("proxy-", "x-forwarded-")):
         raise UserError(f"The header {shown(name)} is set by this server and can't be given.")
