@@ -68,7 +68,7 @@ HOME = {
     "httpcore": "servers",
     "hypothesis": "testing",
     "jinja2": "server",
-    "jsonschema": "config guardrails tools servers",
+    "jsonschema": "config guardrails tools servers orchestrator",
     "mcp": "tools servers server testing",
     "mcp_types": "tools servers server testing",
     "onnxruntime": "memory",

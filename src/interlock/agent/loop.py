@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from interlock.agent.loops import Patience, loop_in, since_note
 from interlock.model import (
     ActOutcome,
     CallRequest,
@@ -61,10 +62,30 @@ class TurnsUsedUp:
     max_turns: int
 
 
-Ending: TypeAlias = Finished | Waiting | Doubtful | TurnsUsedUp
+@dataclass(frozen=True)
+class Circling:
+    """The run does the same again and again."""
+
+    how: str
 
 
-async def run(turns: tuple[Turn, ...], think: Think, act: Act, save: Save, max_turns: int) -> Ending:
+@dataclass(frozen=True)
+class Bounds:
+    """Where a run is stopped.
+
+    Attributes:
+        max_turns: model answers, counted from the last note on.
+        patience: when it counts as a loop; None where repeating is no mistake, as in a playbook.
+    """
+
+    max_turns: int
+    patience: Patience | None = None
+
+
+Ending: TypeAlias = Finished | Waiting | Doubtful | TurnsUsedUp | Circling
+
+
+async def run(turns: tuple[Turn, ...], think: Think, act: Act, save: Save, bounds: Bounds) -> Ending:
     """Go on with a run from its history until it ends or must wait."""
     while True:
         held: list[Held] = []
@@ -83,8 +104,11 @@ async def run(turns: tuple[Turn, ...], think: Think, act: Act, save: Save, max_t
         last = _last_model_turn(turns)
         if last is not None and not last.calls and turns[-1] is last:
             return Finished(last.text)
-        if sum(isinstance(turn, ModelTurn) for turn in turns) >= max_turns:
-            return TurnsUsedUp(max_turns)
+        if sum(isinstance(turn, ModelTurn) for turn in since_note(turns)) >= bounds.max_turns:
+            return TurnsUsedUp(bounds.max_turns)
+        circle = loop_in(turns, bounds.patience) if bounds.patience is not None else None
+        if circle is not None:
+            return Circling(circle)
         turns = (*turns, await save.answer(await think(turns)))
 
 

@@ -1,8 +1,6 @@
 """What the API offers, as one object: every method takes and gives plain JSON."""
 
 import asyncio
-import datetime
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +10,12 @@ from interlock.app.artifacts import artifact_of
 from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway
 from interlock.app.schedules import Schedules
+from interlock.app.submission import read_submission
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
-from interlock.config import Project, parse_duration_s
-from interlock.model import Conflict, InterlockError, Resolution, TaskRequest, TaskState, UserError
+from interlock.config import Project
+from interlock.model import Conflict, InterlockError, Resolution, TaskState, UserError
 from interlock.store import (
     Database,
     Page,
@@ -32,9 +31,6 @@ from interlock.store import (
 
 FOLLOW_EVERY_S = 0.3
 MAX_PAGE = 200
-MAX_DURATION_S = 10 * 366 * 86_400.0
-_SUBMIT = "interlock submit --help"
-_FIELDS = frozenset({"agent", "text", "inputs", "priority", "dedupe_key", "delay", "at", "max_duration"})
 
 
 @dataclass(frozen=True)
@@ -62,9 +58,9 @@ class Control:
     async def submit(self, body: dict[str, Any], by: str) -> tuple[dict[str, Any], bool]:
         """Take a task in; the task, and whether this request made it.
 
-        `body` is `{agent, text, inputs?, priority?, dedupe_key?, delay?, at?, max_duration?}`.
+        `body` is `{agent, text, inputs?, priority?, dedupe_key?, delay?, at?, max_duration?, checks?}`.
         """
-        request = _request(body, self.database.clock.now())
+        request = read_submission(body, self.database.clock.now())
         submitted = await orchestrator.submit(self.database, self.project, request, by)
         return task_view(submitted.task), submitted.created
 
@@ -89,6 +85,7 @@ class Control:
             view["text"] = request["text"]
             view["inputs"] = request["inputs"] if task.kind == "agent" else {}
             view["undo_of"] = request["undo_of"]
+            view["checks"] = request.get("checks") or []
             view["result"] = await task_rows.result_of(tx, whole)
             view["runs"] = [run_view(row) for row in await run_rows.runs(tx, whole)]
             view["turns"] = [{**turn, "at": when(turn["at"])} for turn in await run_rows.turns(tx, whole)]
@@ -136,7 +133,7 @@ class Control:
             task = await task_rows.get(tx, whole)
         if task.state is TaskState.ESCALATED:
             why = reason or "asked for another run"
-            await orchestrator.resolve(self.database, whole, Resolution.RETRY, why, by)
+            await orchestrator.resolve(self.database, whole, orchestrator.Verdict(Resolution.RETRY, why), by)
             return await self._short(whole), False
         if not task.state.final:
             raise Conflict(f"the task is {task.state}: {task.state_reason}", hint=f"interlock tasks show {whole}")
@@ -144,12 +141,13 @@ class Control:
         return task_view(submitted.task), submitted.created
 
     async def resolve(self, task_id: str, body: dict[str, Any], by: str) -> dict[str, Any]:
-        """Decide about an escalated task; `body` is `{resolution: retry|accept|fail|continue, reason}`."""
+        """Decide about an escalated task; `body` is `{resolution, reason, text?}`, `text` with `answer` and `change`."""
         whole = await self._task_id(task_id)
         name = str(body.get("resolution", ""))
         if name not in set(Resolution):
             raise UserError(f"resolution: '{name}' is none of {', '.join(Resolution)}")
-        await orchestrator.resolve(self.database, whole, Resolution(name), str(body.get("reason") or ""), by)
+        words = str(body.get("reason") or ""), str(body.get("text") or "")
+        await orchestrator.resolve(self.database, whole, orchestrator.Verdict(Resolution(name), *words), by)
         return await self._short(whole)
 
     async def _task_id(self, text: str) -> str:
@@ -334,61 +332,3 @@ class Control:
 async def _allowances(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     rows = await allowance_rows.of_scope(tx, f"task:{task_id}")
     return [{**row, "window_at": when(row["window_at"])} for row in rows]
-
-
-def _request(body: dict[str, Any], now: datetime.datetime) -> TaskRequest:
-    """Read a submission; every fault names its field."""
-    unknown = sorted(set(body) - _FIELDS)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown field; expected {', '.join(sorted(_FIELDS))}", hint=_SUBMIT)
-    for name in ("agent", "text"):
-        if not isinstance(body.get(name), str):
-            raise UserError(f"{name}: expected a text", hint=_SUBMIT)
-    inputs = body.get("inputs") or {}
-    if not isinstance(inputs, dict) or len(json.dumps(inputs)) > 200_000:
-        raise UserError("inputs: expected an object of at most 200,000 characters", hint=_SUBMIT)
-    priority = body.get("priority", 5)
-    if isinstance(priority, bool) or not isinstance(priority, int):
-        raise UserError("priority: expected a whole number from 0 to 9", hint=_SUBMIT)
-    dedupe_key = body.get("dedupe_key")
-    if dedupe_key is not None and not isinstance(dedupe_key, str):
-        raise UserError("dedupe_key: expected a text", hint=_SUBMIT)
-    return TaskRequest(
-        agent=body["agent"],
-        text=body["text"],
-        inputs=inputs,
-        priority=priority,
-        dedupe_key=dedupe_key,
-        not_before=_not_before(body, now),
-        max_duration_s=_seconds("max_duration", body.get("max_duration")),
-    )
-
-
-def _seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    try:
-        return parse_duration_s(value)
-    except ValueError as error:
-        raise UserError(f"{name}: {error}", hint=_SUBMIT) from error
-
-
-def _not_before(body: dict[str, Any], now: datetime.datetime) -> datetime.datetime | None:
-    delay_s = _seconds("delay", body.get("delay"))
-    if delay_s is not None and body.get("at") is not None:
-        raise UserError("delay and at: give one of them", hint=_SUBMIT)
-    if delay_s is not None:
-        return now + datetime.timedelta(seconds=delay_s)
-    if body.get("at") is None:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(str(body["at"]))
-    except ValueError as error:
-        raise UserError(
-            f"at: '{body['at']}' is no time: expected one such as 2026-12-24T18:00:00+01:00", hint=_SUBMIT
-        ) from error
-    if moment.tzinfo is None:
-        raise UserError("at: it has no time zone: add one, as in 2026-12-24T18:00:00+01:00 or …Z", hint=_SUBMIT)
-    if (moment - now).total_seconds() > MAX_DURATION_S:
-        raise UserError("at: it is more than ten years ahead", hint=_SUBMIT)
-    return max(moment, now)

@@ -19,6 +19,7 @@ from interlock.model import UserError
 if TYPE_CHECKING:
     from interlock.client import Client
 
+_CHECK_HINT = """interlock submit "TEXT" --agent A --check '{"effect": "workspace.write"}'"""
 _HINT = 'interlock submit "TEXT" --agent A --input name=value'
 
 
@@ -34,6 +35,7 @@ class Options:
         at: Start at this moment, such as 2026-12-24T18:00:00Z.
         max_duration: Working time after which it is stopped, such as 5m.
         input: An input as name=text or name:=JSON; may be repeated. Inputs are data, never instructions.
+        check: What the result must pass, as JSON such as {"effect": "workspace.write"}; may be repeated.
     """
 
     priority: WholeNumber | None = None
@@ -42,6 +44,7 @@ class Options:
     at: str | None = None
     max_duration: str | None = None
     input: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
+    check: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
 
 
 LEAST_URGENT = 9
@@ -106,7 +109,26 @@ def options_of(options: Options) -> Any:
     names = ("priority", "dedupe_key", "delay", "at", "max_duration")
     asked: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     inputs = inputs_of(options.input)
-    return {**asked, "inputs": inputs} if inputs else asked
+    checks = checks_of(options.check)
+    return {**asked, **({"inputs": inputs} if inputs else {}), **({"checks": checks} if checks else {})}
+
+
+def checks_of(texts: list[str]) -> list[dict[str, Any]]:
+    """Checks from JSON objects.
+
+    Raises:
+        UserError: one is no JSON object.
+    """
+    checks: list[dict[str, Any]] = []
+    for text in texts:
+        try:
+            check = json_format.loads(text)
+        except ValueError as error:
+            raise UserError(f"--check: '{text[:80]}' is no JSON: {error}", hint=_CHECK_HINT) from error
+        if not isinstance(check, dict):
+            raise UserError(f"--check: '{text[:80]}' is no JSON object", hint=_CHECK_HINT)
+        checks.append(check)
+    return checks
 
 
 def inputs_of(texts: list[str]) -> dict[str, Any]:

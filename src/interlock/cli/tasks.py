@@ -17,7 +17,7 @@ from interlock.config import SystemClock
 from interlock.model import UserError
 
 TaskId: TypeAlias = Annotated[str, Parameter(help="A task's id, or a part of it that only it has.")]
-Resolution: TypeAlias = Literal["retry", "accept", "fail", "continue"]
+Resolution: TypeAlias = Literal["retry", "accept", "fail", "continue", "answer", "change"]
 _PAGE = 200
 
 
@@ -105,22 +105,27 @@ class Choice:
         accept: Its result is good: completed.
         retry: Another run.
         fail: It failed.
+        answer: The same run goes on, and reads this.
+        change: Another run, with this as its request.
     """
 
     accept: Annotated[bool, Parameter(negative="")] = False
     retry: Annotated[bool, Parameter(negative="")] = False
     fail: Annotated[bool, Parameter(negative="")] = False
     go_on: Annotated[bool, Parameter(name="--continue", negative="", help="The same run goes on.")] = False
+    answer: str | None = None
+    change: str | None = None
 
 
 _NONE = Choice()
 
 
-def resolve(task: TaskId, /, *, choice: Choice = _NONE, reason: Reason, json: Json = False) -> int:
-    """Decide about an escalated task: exactly one of --accept, --retry, --fail and --continue, and a reason."""
+def resolve(task: TaskId, /, *, choice: Choice = _NONE, reason: Reason = "", json: Json = False) -> int:
+    """Decide about an escalated task, in exactly one way; all but --answer and --change need a reason."""
     chosen = resolution_of(choice)
+    text = choice.answer or choice.change or ""
     with connected() as client:
-        found: dict[str, Any] = dict(client.resolve(task, chosen, reason=reason))
+        found: dict[str, Any] = dict(client.resolve(task, chosen, reason=reason, text=text))
     emit(found, [task_line(found, paint_for(sys.stdout))], as_json=json)
     return edge.OK
 
@@ -136,12 +141,14 @@ def resolution_of(choice: Choice) -> Resolution:
         "retry": choice.retry,
         "fail": choice.fail,
         "continue": choice.go_on,
+        "answer": choice.answer is not None,
+        "change": choice.change is not None,
     }
     chosen = [name for name, given in flags.items() if given]
     if len(chosen) != 1:
         found = " and ".join(f"--{name}" for name in chosen) or "none"
         raise UserError(
-            f"expected exactly one of --accept, --retry, --fail, --continue; found {found}",
+            f"expected exactly one of --accept, --retry, --fail, --continue, --answer, --change; found {found}",
             hint="interlock tasks resolve ID --accept --reason TEXT",
         )
     return chosen[0]

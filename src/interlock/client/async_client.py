@@ -16,6 +16,7 @@ from interlock.client.shapes import (
     Call,
     Chain,
     Halted,
+    Resolution,
     Status,
     Submitted,
     Task,
@@ -122,7 +123,8 @@ class AsyncClient:
         Args:
             text: what the agent shall do.
             agent: its name.
-            options: `inputs`, `priority` (0 first to 9), `dedupe_key`, `delay`, `at`, `max_duration`.
+            options: `inputs`, `priority` (0 first to 9), `dedupe_key`, `delay`, `at`, `max_duration`,
+                `checks` (what the result must pass, in the shape of `verify:`).
         """
         return await self._send(requests.submit(text, agent, options))
 
@@ -186,11 +188,9 @@ class AsyncClient:
         """Another run of an escalated task, or a new task like one that is final."""
         return await self._send(requests.retry(task_id, reason))
 
-    async def resolve(
-        self, task_id: str, resolution: Literal["retry", "accept", "fail", "continue"], *, reason: str
-    ) -> Task:
-        """Decide about an escalated task."""
-        return await self._send(requests.resolve(task_id, resolution, reason))
+    async def resolve(self, task_id: str, resolution: Resolution, *, reason: str = "", text: str = "") -> Task:
+        """Decide about an escalated task; `text` is the answer, or with `change` the request as it reads now."""
+        return await self._send(requests.resolve(task_id, resolution, reason, text))
 
     async def undo_task(self, task_id: str, *, dry_run: bool = False) -> Undoing:
         """Take back the effects of a task, as a task of its own."""

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     delay: str | float
     at: str
     max_duration: str | float
+    checks: list[dict[str, Any]]
 
 
 class Items(TypedDict):
@@ -113,9 +114,9 @@ def retry(task_id: str, reason: str) -> Request[Submitted]:
     return Request("POST", _path("tasks", task_id, "retry"), body={"reason": reason})
 
 
-def resolve(task_id: str, resolution: str, reason: str) -> Request[Task]:
+def resolve(task_id: str, resolution: str, reason: str, text: str) -> Request[Task]:
     """Decide about an escalated task."""
-    body = {"resolution": resolution, "reason": reason}
+    body = {"resolution": resolution, "reason": reason, **({"text": text} if text else {})}
     return Request("POST", _path("tasks", task_id, "resolve"), body=body)
 
 

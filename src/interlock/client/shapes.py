@@ -1,6 +1,6 @@
 """What the API answers with, as types: plain dicts at run time. Times are RFC 3339 texts in UTC."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 
 class Task(TypedDict):
@@ -75,12 +75,16 @@ Call = TypedDict(
 )
 
 
+Resolution: TypeAlias = Literal["retry", "accept", "fail", "continue", "answer", "change"]
+
+
 class TaskStory(Task):
     """All there is about a task."""
 
     text: str
     inputs: dict[str, Any]
     undo_of: dict[str, str] | None
+    checks: list[dict[str, Any]]
     result: dict[str, Any] | None
     runs: list[dict[str, Any]]
     turns: list[dict[str, Any]]

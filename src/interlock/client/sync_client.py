@@ -15,6 +15,7 @@ from interlock.client.shapes import (
     Call,
     Chain,
     Halted,
+    Resolution,
     Status,
     Submitted,
     Task,
@@ -119,7 +120,8 @@ class Client:
         Args:
             text: what the agent shall do.
             agent: its name.
-            options: `inputs`, `priority` (0 first to 9), `dedupe_key`, `delay`, `at`, `max_duration`.
+            options: `inputs`, `priority` (0 first to 9), `dedupe_key`, `delay`, `at`, `max_duration`,
+                `checks` (what the result must pass, in the shape of `verify:`).
         """
         return self._send(requests.submit(text, agent, options))
 
@@ -182,9 +184,9 @@ class Client:
         """Another run of an escalated task, or a new task like one that is final."""
         return self._send(requests.retry(task_id, reason))
 
-    def resolve(self, task_id: str, resolution: Literal["retry", "accept", "fail", "continue"], *, reason: str) -> Task:
-        """Decide about an escalated task."""
-        return self._send(requests.resolve(task_id, resolution, reason))
+    def resolve(self, task_id: str, resolution: Resolution, *, reason: str = "", text: str = "") -> Task:
+        """Decide about an escalated task; `text` is the answer, or with `change` the request as it reads now."""
+        return self._send(requests.resolve(task_id, resolution, reason, text))
 
     def undo_task(self, task_id: str, *, dry_run: bool = False) -> Undoing:
         """Take back the effects of a task, as a task of its own."""

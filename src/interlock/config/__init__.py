@@ -16,12 +16,13 @@ from interlock.config.timing import Timing
 from interlock.config.tokens import new_token, token_id
 
 if TYPE_CHECKING:
+    from interlock.config.check_faults import read_checks, servers_for
+    from interlock.config.check_schema import CheckConfig
     from interlock.config.loading import MissingVariable, Project, load_project, missing_env
     from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
     from interlock.config.schedule_schema import ScheduleConfig
     from interlock.config.schema import (
         AgentConfig,
-        CheckConfig,
         Config,
         DatabaseConfig,
         LimitsConfig,
@@ -119,11 +120,13 @@ __all__ = [
     "parse_duration_s",
     "parse_package",
     "parse_rate",
+    "read_checks",
     "read_mcp_json",
     "read_token",
     "refuse",
     "scrubbed_env",
     "server_name",
+    "servers_for",
     "token_id",
     "validate_at",
     "yaml_document",
@@ -136,6 +139,8 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from interlock.config import (
+            check_faults,
+            check_schema,
             loading,
             mcp_json,
             schedule_schema,
@@ -146,7 +151,18 @@ if not TYPE_CHECKING:
             yaml_models,
         )
 
-        for module in (schema, schedule_schema, shapes, tool_schema, yaml_marks, yaml_models, mcp_json, loading):
+        for module in (
+            schema,
+            check_schema,
+            check_faults,
+            schedule_schema,
+            shapes,
+            tool_schema,
+            yaml_marks,
+            yaml_models,
+            mcp_json,
+            loading,
+        ):
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

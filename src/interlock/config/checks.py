@@ -1,40 +1,20 @@
 """Checks across blocks, after the shape holds: every name that one block uses is declared by another."""
 
-import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from interlock.config.check_faults import check_faults
+from interlock.config.fault_parts import Fault, Known, expect_faults, pattern_faults, tool_faults
 from interlock.config.problems import Problem, quoted
-from interlock.config.schema import CheckConfig, Config, PlanEntryConfig, RuleConfig
+from interlock.config.schema import Config, PlanEntryConfig, RuleConfig
 from interlock.config.secrets import SECRET, secret_fault
 from interlock.config.tool_schema import ContractConfig, SandboxConfig, ToolServerConfig
 from interlock.config.yaml_marks import Loc, Locator
 from interlock.config.yaml_models import did_you_mean
-from interlock.model import ToolRef, UserError
 
 PROVIDERS = ("anthropic", "openai")
 _BUILT_IN_AGENTS = frozenset({"undo"})
 _BUILT_IN_SERVERS = frozenset({"shell", "sql"})
-_EXPECTATIONS = ("contains", "matches", "equals", "ok")
-
-Fault = tuple[Loc, str]
-
-
-@dataclass(frozen=True)
-class Known:
-    """The names of a project that others may refer to.
-
-    Attributes:
-        servers: tool servers that can be started.
-        skipped: servers of `.mcp.json` that can't, with the reason.
-        playbooks: by stem.
-    """
-
-    servers: frozenset[str]
-    skipped: Mapping[str, str]
-    playbooks: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -109,7 +89,9 @@ def _model_faults(config: Config, known: Known) -> Iterator[Fault]:
                 wanted = did_you_mean(alias, list(models.aliases)) or "expected one that models.aliases declares"
                 yield ("models", "tiers", tier, index), f"no model alias {quoted(alias)}; {wanted}"
     named: list[tuple[Loc, str | None]] = [(("models", "default"), models.default)]
-    named += [(("agents", name, "model"), agent.model) for name, agent in config.agents.items()]
+    for name, agent in config.agents.items():
+        named.append((("agents", name, "model"), agent.model))
+        named += [(("agents", name, "stronger", index), other) for index, other in enumerate(agent.stronger)]
     for loc, model in named:
         fault = _model_fault(model, config, known) if model is not None else None
         if fault:
@@ -117,7 +99,7 @@ def _model_faults(config: Config, known: Known) -> Iterator[Fault]:
 
 
 def _model_fault(model: str, config: Config, known: Known) -> str | None:
-    if model in config.models.aliases:
+    if model in config.models.aliases or any(model == tier and found for tier, found in config.models.tiers.items()):
         return None
     kind, colon, name = model.partition(":")
     if not colon:
@@ -137,11 +119,11 @@ def _agent_faults(config: Config, known: Known) -> Iterator[Fault]:
     for name, agent in config.agents.items():
         loc: Loc = ("agents", name)
         for index, tool in enumerate(agent.tools):
-            yield from _tool_faults(tool, known, (*loc, "tools", index), wildcard=True)
+            yield from tool_faults(tool, known, (*loc, "tools", index), wildcard=True)
         for index, entry in enumerate(agent.plan):
             yield from _plan_faults(entry, known, (*loc, "plan", index))
         for index, check in enumerate(agent.verify):
-            yield from _check_faults(check, known, (*loc, "verify", index))
+            yield from check_faults(check, agent, config, known, (*loc, "verify", index))
 
 
 def _schedule_faults(config: Config) -> Iterator[Fault]:
@@ -152,37 +134,10 @@ def _schedule_faults(config: Config) -> Iterator[Fault]:
 
 
 def _plan_faults(entry: PlanEntryConfig, known: Known, loc: Loc) -> Iterator[Fault]:
-    yield from _tool_faults(entry.tool, known, (*loc, "tool"))
+    yield from tool_faults(entry.tool, known, (*loc, "tool"))
     for argument, value in entry.args.items():
         if isinstance(value, dict) and set(value) == {"pattern"}:
-            yield from _pattern_faults(value["pattern"], (*loc, "args", argument, "pattern"))
-
-
-def _check_faults(check: CheckConfig, known: Known, loc: Loc) -> Iterator[Fault]:
-    yield from _tool_faults(check.tool, known, (*loc, "tool"))
-    yield from _expect_faults(check.expect, (*loc, "expect"))
-
-
-def _expect_faults(expect: dict[str, Any], loc: Loc) -> Iterator[Fault]:
-    for key, value in expect.items():
-        if key not in _EXPECTATIONS:
-            yield (*loc, key), f"unknown expectation; {did_you_mean(key, list(_EXPECTATIONS))}"
-        elif key == "matches":
-            yield from _pattern_faults(value, (*loc, key))
-        elif key == "ok" and not isinstance(value, bool):
-            yield (*loc, key), "found a value that is no truth value; expected true or false"
-
-
-def _pattern_faults(pattern: Any, loc: Loc) -> Iterator[Fault]:
-    if not isinstance(pattern, str):
-        yield loc, "found a value that is no text; expected a regular expression (put it in quotes)"
-        return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        yield loc, f"found {quoted(pattern)}, no regular expression ({error}); expected one that Python's re takes"
+            yield from pattern_faults(value["pattern"], (*loc, "args", argument, "pattern"))
 
 
 def _contract_faults(config: Config, known: Known) -> Iterator[Fault]:
@@ -191,7 +146,7 @@ def _contract_faults(config: Config, known: Known) -> Iterator[Fault]:
             loc: Loc = ("tools", server, "contracts", tool)
             yield from _one_contract(contract, known, loc)
             for index, fallback in enumerate(contract.fallbacks):
-                yield from _tool_faults(fallback.tool, known, (*loc, "fallbacks", index, "tool"))
+                yield from tool_faults(fallback.tool, known, (*loc, "fallbacks", index, "tool"))
             if contract.dry_run == {}:
                 yield (*loc, "dry_run"), "found an empty mapping; expected arguments such as {dry_run: true}"
     yield from _fallback_circles(config)
@@ -303,29 +258,11 @@ def _one_contract(contract: ContractConfig, known: Known, loc: Loc) -> Iterator[
                 yield (*loc, key, name), f"unknown key; {did_you_mean(name, allowed)}"
         tool = call.get("tool")
         if isinstance(tool, str):
-            yield from _tool_faults(tool, known, (*loc, key, "tool"))
+            yield from tool_faults(tool, known, (*loc, key, "tool"))
         else:
             yield (*loc, key, "tool"), "missing or no text; expected server.name"
         for name in ("args", "expect"):
             if not isinstance(call.get(name, {}), dict):
                 yield (*loc, key, name), "found a value that is no mapping; expected a mapping"
         if key == "verify" and isinstance(call.get("expect"), dict):
-            yield from _expect_faults(call["expect"], (*loc, key, "expect"))
-
-
-def _tool_faults(text: str, known: Known, loc: Loc, *, wildcard: bool = False) -> Iterator[Fault]:
-    expected = "server.name" + (", or server.*" if wildcard else "")
-    try:
-        ref = ToolRef.parse(text)
-    except UserError:
-        yield loc, f"found {quoted(text)}; expected {expected}"
-        return
-    if "*" in ref.server or ("*" in ref.name and not (wildcard and ref.name == "*")):
-        yield loc, f"found {quoted(text)}; expected {expected}"
-    elif ref.server in known.servers:
-        return
-    elif ref.server in known.skipped:
-        yield loc, f"the tool server {quoted(ref.server)} of .mcp.json can't be used: {known.skipped[ref.server]}"
-    else:
-        wanted = did_you_mean(ref.server, sorted(known.servers)) or "expected one that tools or .mcp.json declares"
-        yield loc, f"no tool server {quoted(ref.server)} is configured; {wanted}"
+            yield from expect_faults(call["expect"], (*loc, key, "expect"))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interlock.config.checks import Known, PlacedRule, config_problems, rule_notes, rule_problems
+from interlock.config.checks import PlacedRule, config_problems, rule_notes, rule_problems
 from interlock.config.environment import missing_names
+from interlock.config.fault_parts import Known
 from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
 from interlock.config.problems import Problem, quoted, refuse
 from interlock.config.schema import Config, PolicyConfig

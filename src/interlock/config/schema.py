@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from interlock.config.check_schema import CheckConfig
 from interlock.config.schedule_schema import ScheduleConfig
 from interlock.config.shapes import ClassName, DurationS, Name, PositiveDurationS, RateText, Strict
 from interlock.config.tool_schema import SandboxMode, ToolServerConfig
@@ -86,20 +87,6 @@ class PlanEntryConfig(Strict):
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
-class CheckConfig(Strict):
-    """A check of a finished run, made by a read-only call through the gate.
-
-    Attributes:
-        tool: `server.name`.
-        args: what it is called with.
-        expect: what its text or structured result must hold: `{contains}`, `{matches}`, `{equals}`, `{ok}`.
-    """
-
-    tool: str
-    args: dict[str, Any] = {}
-    expect: dict[str, Any] = {"ok": True}
-
-
 class LimitsConfig(Strict):
     """Bounds of one task of an agent; a call that would pass one asks a person, or is denied.
 
@@ -113,6 +100,9 @@ class LimitsConfig(Strict):
         services: tool servers other than the workspace that a task may change something at.
         cost_usd: money for models in one task.
         retry_delay: before the second run; doubled for each further one.
+        same_call: how often the same call may give the same answer before the run counts as a loop.
+        stuck_turns: model answers in a row that bring nothing new before it counts as one.
+        cost_usd_per_minute: money for models in any one minute; more of it, and a person decides.
     """
 
     max_duration: PositiveDurationS = 900.0
@@ -124,6 +114,9 @@ class LimitsConfig(Strict):
     services: Annotated[int, Field(ge=0)] = 3
     cost_usd: Annotated[float, Field(ge=0)] = 2.0
     retry_delay: DurationS = 2.0
+    same_call: Annotated[int, Field(ge=2, le=1000)] = 5
+    stuck_turns: Annotated[int, Field(ge=2, le=1000)] = 8
+    cost_usd_per_minute: Annotated[float, Field(ge=0)] | None = None
 
 
 class AgentConfig(Strict):
@@ -131,10 +124,11 @@ class AgentConfig(Strict):
 
     Attributes:
         instructions: what it is told before every task.
-        model: an alias, `playbook:NAME`, `anthropic:MODEL` or `openai:MODEL`; default: `models.default`.
+        model: an alias, a tier, `playbook:NAME`, `anthropic:MODEL` or `openai:MODEL`; default: `models.default`.
+        stronger: models for the runs after a result that was not accepted, in order; of a tier, the tiers above it.
         tools: what it may see: `server.name` or `server.*`.
         plan: the write and egress calls it is expected to make; others ask.
-        verify: checks of its result.
+        verify: checks of its result, which is none until it has passed them.
         limits: bounds of one task.
         backlog: how many tasks may wait for it; more are refused until some have begun.
         approval_ttl: how long a question to a person stays open.
@@ -142,6 +136,7 @@ class AgentConfig(Strict):
 
     instructions: str = ""
     model: str | None = None
+    stronger: list[str] = []
     tools: list[str] = []
     plan: list[PlanEntryConfig] = []
     verify: list[CheckConfig] = []

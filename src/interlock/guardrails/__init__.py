@@ -16,6 +16,7 @@ from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
 from interlock.guardrails.pindiff import Change, Renamed, differences, renamed, visible
 from interlock.guardrails.pindiff import shown as shown_changes
+from interlock.guardrails.plan import covers as plan_covers
 from interlock.guardrails.policy import DEFAULTS, Policy
 from interlock.guardrails.pulse import Pulse
 from interlock.guardrails.shelter import tidy
@@ -48,6 +49,7 @@ __all__ = [
     "mark_impossible",
     "meets",
     "opinion",
+    "plan_covers",
     "plan_undo",
     "proposal_of",
     "refuse_unsafe_checks",

@@ -1,4 +1,7 @@
-"""Checks over a tool's result, as data: `{ok}`, `{contains}`, `{matches}`, `{equals: {path, value}}`."""
+"""Checks over a tool's result, as data: `{ok}`, `{contains}`, `{lacks}`, `{matches}`, `{equals}`.
+
+`equals` is a text, or `{path, value}` of the structured answer.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +9,7 @@ from typing import Any
 
 from interlock.model import ToolResult, UserError
 
-KINDS = ("ok", "contains", "matches", "equals")
+KINDS = ("ok", "contains", "lacks", "matches", "equals")
 
 
 def meets(result: ToolResult, expect: Mapping[str, Any]) -> bool:
@@ -22,10 +25,14 @@ def meets(result: ToolResult, expect: Mapping[str, Any]) -> bool:
         return False
     if "contains" in expect and str(expect["contains"]) not in result.text:
         return False
+    if "lacks" in expect and str(expect["lacks"]) in result.text:
+        return False
     if "matches" in expect and re.search(str(expect["matches"]), result.text) is None:
         return False
     if "equals" in expect:
         wanted = expect["equals"]
+        if isinstance(wanted, str):
+            return result.text.rstrip("\n") == wanted.rstrip("\n")
         return bool(_at(result.structured, str(wanted["path"])) == wanted["value"])
     return True
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from interlock.config import AgentConfig, Project, fault_point
 from interlock.guardrails import approvals, catalogue, ledger, limits, plan, validate
+from interlock.guardrails.acceptance import ACCEPT, ACCEPTED, question_of
 from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.contracts import refuse_unsafe_checks
@@ -28,6 +29,7 @@ from interlock.guardrails.trial import Trials
 from interlock.model import (
     ActionClass,
     ActOutcome,
+    ApprovalState,
     Call,
     CallRequest,
     CallState,
@@ -118,8 +120,8 @@ class Gate:
             return InDoubt(call.id, f"whether {call.tool} took effect is unknown")
         if call.state in (CallState.DONE, CallState.FAILED) or call.result is not None:
             return Done(ledger.observation_of(call, trusted=self._trusted(call)))
-        if call.tool == str(catalogue.SEARCH):
-            return await self._search(subject, call)
+        if call.tool == str(catalogue.SEARCH) or (call.tool == str(ACCEPT) and subject.read_only):
+            return await (self._accept if subject.read_only else self._search)(subject, call)
         if call.state is CallState.STARTED:
             return await self._go_on(subject, call, facts)
         try:
@@ -151,6 +153,19 @@ class Gate:
         async with self._database.transaction(subject.lease) as tx:
             return Done(await ledger.close_unmade(tx, case, found, "call.searched"))
 
+    async def _accept(self, subject: Subject, call: Call) -> ActOutcome:
+        """A person looks at a result and says whether it is one."""
+        case = question_of(subject, call)
+        if call.state in (CallState.DENIED, CallState.EXPIRED):
+            return await self._tell_verdict(case)
+        binding = case.binding(self.policy.sha256, plan.plan_sha256(subject))
+        async with self._database.transaction(subject.lease) as tx:
+            approval = await approvals.usable(tx, case, binding)
+            if approval is None:
+                return Held(call.id, await approvals.ask(tx, case, binding))
+            await approval_rows.set_state(tx, replace(approval, state=ApprovalState.CONSUMED))
+            return Done(await ledger.close_unmade(tx, case, ACCEPTED, "result.accepted"))
+
     async def _go_on(self, subject: Subject, call: Call, facts: CallFacts) -> ActOutcome:
         """A call that was started, and whose outcome nobody wrote down."""
         try:
@@ -171,6 +186,8 @@ class Gate:
                 raise ToolRefused(f"a check may only read, and {case.ref} is {case.action_class}")
             if case.decision is Decision.DENY:
                 raise ToolRefused("; ".join(case.reasons))
+            if case.subject.read_only and case.decision is Decision.ASK:
+                raise ToolRefused(f"nobody is asked on behalf of a check: {'; '.join(case.reasons)}")
             if case.action_class is not ActionClass.READ:
                 case = self._after_trial(await self._trials.stage(case))
             case = self._check_allowances(case)

@@ -63,6 +63,13 @@ def settled(case: Case, files: int, at: datetime.datetime) -> list[tuple[Claim, 
     return [(claim, files if claim.resource == "files" else claim.amount) for claim in claims]
 
 
-def money_claim(subject: Subject, usd: float) -> Claim:
-    """What a model call may cost at worst."""
-    return Claim(f"task:{subject.lease.task_id}", "cost_usd", usd, subject.agent.limits.cost_usd)
+def money_claims(subject: Subject, usd: float, at: datetime.datetime) -> list[Claim]:
+    """What a model call may cost at worst, of the task's money and of what it may spend in a minute."""
+    if usd <= 0:
+        return []
+    scope, limits = f"task:{subject.lease.task_id}", subject.agent.limits
+    claims = [Claim(scope, "cost_usd", usd, limits.cost_usd)]
+    if limits.cost_usd_per_minute is not None:
+        minute = at.replace(second=0, microsecond=0)
+        claims.append(Claim(scope, "cost_usd_per_minute", usd, limits.cost_usd_per_minute, minute))
+    return claims

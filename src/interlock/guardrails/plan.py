@@ -7,11 +7,12 @@ has read something untrusted, a control argument must be named by the plan or st
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from interlock.config import PlanEntryConfig
 from interlock.guardrails.case import Case, Subject
-from interlock.model import TaskKind, canonical_sha256
+from interlock.model import Call, TaskKind, canonical_sha256
 
 
 def plan_sha256(subject: Subject) -> str:
@@ -32,6 +33,11 @@ def plan_calls(case: Case) -> Case:
 def entry_id(index: int, entry: PlanEntryConfig) -> str:
     """The name under which an entry is recorded."""
     return f"plan[{index}]:{entry.tool}"
+
+
+def covers(entry: PlanEntryConfig, call: Call) -> bool:
+    """Whether a call is one of those that an entry speaks of; its tool may end in `*`."""
+    return fnmatchcase(call.served_by or call.tool, entry.tool) and _fits(entry.args, call.args)
 
 
 def _covering(case: Case, used: Mapping[str, int]) -> tuple[str, PlanEntryConfig] | None:

@@ -20,7 +20,7 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.observability import count_tokens
-from interlock.store import Claim, Database, allowance_rows
+from interlock.store import FOREVER, Claim, Database, allowance_rows
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Thinker:
         """
         if subject.task.kind is TaskKind.UNDO:
             return await UndoSteps(self.database).next_answer(subject, turns)
-        name = subject.agent.model or self.default_model
-        if name is None:
-            raise UnknownModel(f"agent '{subject.name}' has no model, and models.default is not set")
+        name = self._model_of(subject)
         tools = await self.gate.tools_for(subject)
         folded = catalogue.is_large(tools) and not name.startswith("playbook:")
         request = ModelRequest(
@@ -54,36 +52,51 @@ class Thinker:
             turns=turns,
             tools=catalogue.pair(tools) if folded else tools,
         )
-        claim = await self._reserve(subject, request)
+        claims = await self._reserve(subject, request)
         try:
             answer = await self.models.request(request)
         except BaseException as error:
-            await self._settle_failed(subject, claim, error)
+            await self._settle_failed(subject, claims, error)
             raise
-        await self._settle(subject, claim, answer)
+        await self._settle(subject, claims, answer)
         return catalogue.unfold(answer, tools) if folded else answer
 
-    async def _reserve(self, subject: Subject, request: ModelRequest) -> Claim:
-        claim = limits.money_claim(subject, self.models.quote(request))
+    def _model_of(self, subject: Subject) -> str:
+        """The model of this run: after each result that was not accepted the next stronger one, up to the last.
+
+        Raises:
+            UnknownModel: the agent has none, and there is no default.
+        """
+        first = subject.agent.model or self.default_model
+        if first is None:
+            raise UnknownModel(f"agent '{subject.name}' has no model, and models.default is not set")
+        ladder: list[str] = [first, *(subject.agent.stronger or self.models.tiers_above(first))]
+        return ladder[min(subject.task.rung, len(ladder) - 1)]
+
+    async def _reserve(self, subject: Subject, request: ModelRequest) -> list[Claim]:
+        usd = self.models.quote(request)
+        claims = limits.money_claims(subject, usd, self.database.clock.now())
         async with self.database.transaction(subject.lease) as tx:
-            if claim.amount > 0 and await allowance_rows.reserve(tx, [claim]) is not None:
+            over = await allowance_rows.reserve(tx, claims)
+            if over is not None:
                 raise Exhausted(
-                    f"the next model call may cost {claim.amount:.4f} USD, more than is left of {claim.cap:g} USD",
-                    hint="raise limits.cost_usd of the agent",
+                    f"the next model call may cost {usd:.4f} USD, more than is left of {over.cap:g} USD"
+                    f"{'' if over.window_at == FOREVER else ' for this minute'}",
+                    hint=f"raise limits.{over.resource} of the agent",
                 )
             detail = {
                 "model": request.model,
                 "turns": len(request.turns),
                 "tools": len(request.tools),
-                "reserved_usd": claim.amount,
+                "reserved_usd": usd,
                 "instructions_sha256": canonical_sha256(request.instructions),
             }
             await record(tx, AuditEntry("model.intent", subject.actor, subject.ids, detail))
-        return claim
+        return claims
 
-    async def _settle(self, subject: Subject, claim: Claim, answer: ModelAnswer) -> None:
+    async def _settle(self, subject: Subject, claims: list[Claim], answer: ModelAnswer) -> None:
         async with self.database.transaction() as tx:
-            if claim.amount > 0:
+            for claim in claims:
                 await allowance_rows.settle(tx, claim, answer.cost_usd)
             usage = answer.usage
             tokens = {
@@ -102,10 +115,10 @@ class Thinker:
             }
             await record(tx, AuditEntry("model.outcome", subject.actor, subject.ids, detail))
 
-    async def _settle_failed(self, subject: Subject, claim: Claim, error: BaseException) -> None:
+    async def _settle_failed(self, subject: Subject, claims: list[Claim], error: BaseException) -> None:
         """A call that failed, or was cut off, may have been billed: it is settled at its worst price."""
         code = error.code if isinstance(error, InterlockError) else type(error).__name__
         async with self.database.transaction() as tx:
-            if claim.amount > 0:
+            for claim in claims:
                 await allowance_rows.settle(tx, claim, claim.amount)
             await record(tx, AuditEntry("model.outcome", subject.actor, subject.ids, {"error": code}))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interlock.inference.playbook import Playbook
 from interlock.inference.playbook_file import load_playbook
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from interlock.config import ModelsConfig
     from interlock.inference.providers import Providers
 
+TIERS: tuple[Literal["small", "medium", "large"], ...] = ("small", "medium", "large")
 MAX_CACHED_PLAYBOOKS = 64
 MIN_TIMEOUT_S = 0.05
 
@@ -52,6 +53,12 @@ class Models:
             UnknownModel: nothing of that name is configured.
         """
         return resolve_model(name, self.config, self.playbooks)
+
+    def tiers_above(self, name: str) -> tuple[str, ...]:
+        """The configured tiers above one, weakest first; none for a name that is no tier."""
+        if name in self.config.aliases or name not in TIERS:
+            return ()
+        return tuple(tier for tier in TIERS[TIERS.index(name) + 1 :] if self.config.tiers.get(tier))
 
     def quote(self, request: ModelRequest) -> float:
         """The most that a request can cost in USD, by estimate; 0 for playbooks.

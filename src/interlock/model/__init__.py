@@ -74,8 +74,7 @@ from interlock.model.history import (
     Usage,
     unanswered,
 )
-from interlock.model.lifecycle import (
-    TRANSITIONS,
+from interlock.model.life import (
     Answered,
     Blocked,
     CancelAsked,
@@ -86,20 +85,21 @@ from interlock.model.lifecycle import (
     Decided,
     EnqueueSegment,
     Event,
+    Failure,
     Life,
     Parked,
+    ReopenRun,
     Resolution,
     Resolved,
     RunFailed,
     StartRun,
-    Step,
     StopCause,
     Stopped,
     StopSegment,
     Verified,
     WorkerLost,
-    advance,
 )
+from interlock.model.lifecycle import TRANSITIONS, Step, advance
 from interlock.model.record import (
     GENESIS,
     RECORD_VERSION,
@@ -173,6 +173,7 @@ __all__ = [
     "EnqueueSegment",
     "Event",
     "Exhausted",
+    "Failure",
     "Fenced",
     "Held",
     "HomeUnfit",
@@ -199,6 +200,7 @@ __all__ = [
     "PolicyError",
     "PortInUse",
     "RateLimited",
+    "ReopenRun",
     "RequestTurn",
     "Resolution",
     "Resolved",

@@ -4,194 +4,40 @@ Only this decides a task's state. Whoever calls it carries the commands out in t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TypeAlias
 
 from interlock.model.errors import Conflict
-from interlock.model.task import TaskLimits, TaskState
+from interlock.model.life import (
+    Answered,
+    Blocked,
+    CancelAsked,
+    Claimed,
+    CloseRun,
+    Command,
+    CountState,
+    Decided,
+    EnqueueSegment,
+    Event,
+    Failure,
+    Life,
+    Parked,
+    ReopenRun,
+    Resolution,
+    Resolved,
+    RunFailed,
+    StartRun,
+    StopCause,
+    Stopped,
+    StopSegment,
+    Verified,
+    WorkerLost,
+)
+from interlock.model.task import TaskState
 
 S = TaskState
 
 
-@dataclass(frozen=True)
-class Life:
-    """The part of a task that its life depends on."""
-
-    state: TaskState
-    reason: str
-    run_no: int
-    segment_no: int
-    crashes: int
-    cancel_requested: bool
-    limits: TaskLimits
-
-
-# ---- events ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A worker took the segment."""
-
-    segment_no: int
-
-
-@dataclass(frozen=True)
-class Parked:
-    """The segment ended on held calls; `open_approvals` of them still wait for a person."""
-
-    open_approvals: int
-
-
-@dataclass(frozen=True)
-class Decided:
-    """A person decided an approval, or it expired."""
-
-    what: str
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The agent gave its result; `checks` is how many checks it has to pass."""
-
-    checks: int
-
-
-@dataclass(frozen=True)
-class Verified:
-    """All checks passed."""
-
-
-@dataclass(frozen=True)
-class RunFailed:
-    """The run can't go on.
-
-    Attributes:
-        retryable: another run may succeed.
-        clean: the run left no effect behind, so the next one starts afresh; else it inherits the history.
-    """
-
-    reason: str
-    retryable: bool
-    clean: bool
-
-
-@dataclass(frozen=True)
-class Blocked:
-    """A person must look: a call in doubt, a limit reached.
-
-    Attributes:
-        doubtful_call: the call in doubt, if it is that.
-    """
-
-    reason: str
-    doubtful_call: str | None = None
-
-
-class StopCause(StrEnum):
-    """Why a running segment was stopped from outside."""
-
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-    DRAINED = "drained"
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The segment was stopped and has ended."""
-
-    cause: StopCause
-    reason: str
-
-
-@dataclass(frozen=True)
-class CancelAsked:
-    """Somebody wants the task cancelled."""
-
-    by: str
-
-
-@dataclass(frozen=True)
-class WorkerLost:
-    """The worker that held the task died, or its segment is gone."""
-
-    reason: str
-
-
-class Resolution(StrEnum):
-    """What a person does with an escalated task."""
-
-    RETRY = "retry"
-    ACCEPT = "accept"
-    FAIL = "fail"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A person decided what becomes of an escalated task."""
-
-    resolution: Resolution
-    by: str
-    reason: str
-
-
-Event: TypeAlias = (
-    Claimed
-    | Parked
-    | Decided
-    | Answered
-    | Verified
-    | RunFailed
-    | Blocked
-    | Stopped
-    | CancelAsked
-    | WorkerLost
-    | Resolved
-)
-
-# ---- commands -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class EnqueueSegment:
-    """Put the next segment into the queue, after `delay_s`."""
-
-    segment_no: int
-    delay_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class StartRun:
-    """Open run `run_no`; `clean` runs begin with an empty history, others inherit the last one."""
-
-    run_no: int
-    clean: bool
-    note: str
-
-
-@dataclass(frozen=True)
-class CloseRun:
-    """Close run `run_no` with this outcome."""
-
-    run_no: int
-    outcome: str
-
-
-@dataclass(frozen=True)
-class StopSegment:
-    """Tell the worker that holds the task to stop."""
-
-
-@dataclass(frozen=True)
-class CountState:
-    """Count the task under this state in `agent_tasks_total`."""
-
-    state: TaskState
-
-
-Command: TypeAlias = EnqueueSegment | StartRun | CloseRun | StopSegment | CountState
 Step: TypeAlias = tuple[Life, tuple[Command, ...]]
 
 
@@ -257,15 +103,22 @@ def _run_failed(life: Life, event: Event) -> Step:
     assert isinstance(event, RunFailed)
     if life.cancel_requested:
         return _finish(life, S.CANCELLED, life.reason)
-    if not event.retryable:
+    if event.failure is Failure.BROKEN:
         return _finish(life, S.FAILED, event.reason)
-    if life.run_no >= life.limits.max_runs:
-        step = _escalate(life, f"{event.reason} (run {life.run_no} of {life.limits.max_runs}, the last)")
-    else:
-        delay_s = life.limits.retry_delay_s * 2 ** (life.run_no - 1)
-        step = _open_run(life, S.WAITING_RETRY, event.reason, clean=event.clean, delay_s=delay_s)
-    after, commands = step
+    after, commands = _after_failure(life, event)
     return after, (CloseRun(life.run_no, "failed"), *commands)
+
+
+def _after_failure(life: Life, event: RunFailed) -> Step:
+    if event.failure is Failure.REFUSED:
+        return _escalate(life, f"{event.reason}; it was refused what it needs, so a person decides")
+    if life.run_no >= life.limits.max_runs:
+        return _escalate(life, f"{event.reason} (run {life.run_no} of {life.limits.max_runs}, the last)")
+    if event.failure is Failure.WRONG:
+        stronger = replace(life, rung=life.rung + 1)
+        return _open_run(stronger, S.QUEUED, event.reason, clean=event.clean)
+    delay_s = life.limits.retry_delay_s * 2 ** (life.run_no - 1)
+    return _open_run(life, S.WAITING_RETRY, event.reason, clean=event.clean, delay_s=delay_s)
 
 
 def _open_run(life: Life, state: TaskState, reason: str, *, clean: bool, delay_s: float = 0.0) -> Step:
@@ -325,9 +178,10 @@ def _resolved(life: Life, event: Event) -> Step:
     if event.resolution is Resolution.FAIL:
         return _finish(life, S.FAILED, reason)
     after = replace(life, crashes=0)
-    if event.resolution is Resolution.CONTINUE:
-        return _next_segment(after, S.QUEUED, reason)
-    return _open_run(after, S.QUEUED, reason, clean=False)
+    if event.resolution in (Resolution.CONTINUE, Resolution.ANSWER):
+        going, commands = _next_segment(after, S.QUEUED, reason)
+        return going, (ReopenRun(life.run_no), *commands)
+    return _open_run(after, S.QUEUED, reason, clean=event.clean)
 
 
 _WAITING = (S.QUEUED, S.DELAYED, S.WAITING_RETRY)

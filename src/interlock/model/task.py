@@ -69,6 +69,7 @@ class TaskRequest:
         dedupe_key: None means computed from agent, text and inputs.
         not_before: earliest start.
         undo_of: for an undo task, the task or call whose effects it takes back.
+        checks: what its result must pass besides the checks of its agent; each in the shape of `verify:`.
     """
 
     agent: str
@@ -80,6 +81,7 @@ class TaskRequest:
     max_duration_s: float | None = None
     kind: TaskKind = TaskKind.AGENT
     undo_of: dict[str, str] | None = None
+    checks: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Task:
     executor_id: str | None = None
     retry_of: str | None = None
     tainted: bool = False
+    rung: int = 0
 
 
 @dataclass(frozen=True)

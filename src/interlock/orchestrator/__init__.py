@@ -1,7 +1,7 @@
 """Submit, queue, work, verify, retry or escalate, results: the life of tasks from admission to their final state."""
 
 from interlock.orchestrator.checkups import Checkup, checkup
-from interlock.orchestrator.decisions import cancel, decide, resolve, resolve_call, set_halt
+from interlock.orchestrator.decisions import Verdict, cancel, decide, resolve, resolve_call, set_halt
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
@@ -23,6 +23,7 @@ __all__ = [
     "Presence",
     "Segments",
     "Submitted",
+    "Verdict",
     "Worker",
     "cancel",
     "checkup",

@@ -1,6 +1,6 @@
 """What people decide about tasks, calls and approvals; each decision is one transaction."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from interlock.audit import record
@@ -15,14 +15,30 @@ from interlock.model import (
     Conflict,
     Decided,
     Life,
+    NoteTurn,
     Resolution,
     Resolved,
     TaskState,
     ToolResult,
+    UndoState,
     UserError,
+    canonical_sha256,
 )
 from interlock.orchestrator.events import handle
-from interlock.store import Database, Transaction, approval_rows, call_rows, catalog_rows, task_rows
+from interlock.store import Database, Transaction, approval_rows, call_rows, catalog_rows, run_rows, task_rows
+
+WITH_TEXT = {Resolution.ANSWER: "what the agent shall read", Resolution.CHANGE: "what the agent shall do instead"}
+MAX_TEXT_CHARS = 100_000
+REASON_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person does with an escalated task; `text` is the answer, or the request as it reads now."""
+
+    resolution: Resolution
+    reason: str = ""
+    text: str = ""
 
 
 async def decide(database: Database, approval_id: str, verdict: dict[str, Any], by: str) -> Approval:
@@ -62,19 +78,47 @@ async def cancel(database: Database, task_id: str, by: str) -> Life:
         return await handle(tx, task_id, CancelAsked(by), by)
 
 
-async def resolve(database: Database, task_id: str, resolution: Resolution, reason: str, by: str) -> Life:
+async def resolve(database: Database, task_id: str, verdict: Verdict, by: str) -> Life:
     """Decide about an escalated task.
 
     Raises:
         Conflict: it is not escalated, or a call of it is still in doubt.
-        UserError: no reason is given.
+        UserError: no reason, or no text where one is needed, is given.
     """
-    if not reason.strip():
-        raise UserError("reason: say why; it is recorded", hint="interlock tasks resolve ID --accept --reason TEXT")
+    resolution = verdict.resolution
+    _check_words(verdict)
     async with database.transaction() as tx:
-        await task_rows.get(tx, task_id, lock=True)
+        task = await task_rows.get(tx, task_id, lock=True)
         await _refuse_doubt(tx, task_id, resolution)
-        return await handle(tx, task_id, Resolved(resolution, by, reason), by)
+        calls = await call_rows.of_task(tx, task_id)
+        clean = not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
+        reason = verdict.reason or ("see what was answered" if resolution is Resolution.ANSWER else "see the request")
+        if resolution is Resolution.CHANGE and task.state is TaskState.ESCALATED:
+            await task_rows.change_request(tx, task_id, verdict.text)
+            if not clean:
+                reason = f"{reason}; it reads now: {verdict.text}"
+        life = await handle(tx, task_id, Resolved(resolution, by, reason[:REASON_CHARS], clean), by)
+        if resolution is Resolution.ANSWER:
+            await run_rows.append(tx, task_id, life.run_no, NoteTurn(f"A person answers: {verdict.text}"))
+        if resolution in WITH_TEXT:
+            ids = {"task": task_id, "run": life.run_no}
+            detail = {"resolution": resolution, "text_sha256": canonical_sha256(verdict.text)}
+            await record(tx, AuditEntry("task.resolved", by, ids, detail))
+        return life
+
+
+def _check_words(verdict: Verdict) -> None:
+    resolution = verdict.resolution
+    if resolution in WITH_TEXT:
+        if not 0 < len(verdict.text.strip()) <= MAX_TEXT_CHARS:
+            raise UserError(
+                f"text: expected 1 to {MAX_TEXT_CHARS} characters: {WITH_TEXT[resolution]}",
+                hint=f"interlock tasks resolve ID --{resolution} TEXT",
+            )
+    elif verdict.text:
+        raise UserError(f"text: `{resolution}` takes none; expected it with {' or '.join(WITH_TEXT)}")
+    elif not verdict.reason.strip():
+        raise UserError("reason: say why; it is recorded", hint="interlock tasks resolve ID --accept --reason TEXT")
 
 
 async def _refuse_doubt(tx: Transaction, task_id: str, resolution: Resolution) -> None:

@@ -1,5 +1,6 @@
 """The one door for events: lock the task, ask the lifecycle, carry its commands out, all in one transaction."""
 
+import hashlib
 from dataclasses import replace
 
 from interlock.audit import record
@@ -16,6 +17,7 @@ from interlock.model import (
     Event,
     Life,
     NoteTurn,
+    ReopenRun,
     RequestTurn,
     StartRun,
     StopSegment,
@@ -28,6 +30,7 @@ from interlock.observability import count_task, redact
 from interlock.store import Segment, Transaction, approval_rows, call_rows, dispatch_rows, run_rows, task_rows
 
 BACKSTOP_S = 30.0
+JITTER = 0.25  # of a delay, so that tasks which failed together do not come back together
 
 
 async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "system:orchestrator") -> Life:
@@ -58,9 +61,11 @@ async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "syst
 async def _carry_out(tx: Transaction, task: Task, command: Command) -> None:
     match command:
         case EnqueueSegment(segment_no, delay_s):
-            await enqueue(tx, task, segment_no, delay_s)
+            await enqueue(tx, task, segment_no, delay_s * (1 + JITTER * _spread(task.id, segment_no)))
         case StartRun():
             await _start_run(tx, task, command)
+        case ReopenRun(run_no):
+            await run_rows.reopen_run(tx, task.id, run_no)
         case CloseRun(run_no, outcome):
             await run_rows.close_run(tx, task.id, run_no, outcome)
         case CountState(state):
@@ -68,6 +73,11 @@ async def _carry_out(tx: Transaction, task: Task, command: Command) -> None:
             await count_task(tx, state, task.agent, seconds)
         case StopSegment():
             pass  # the worker that holds the task reads the flag within a second
+
+
+def _spread(task_id: str, segment_no: int) -> float:
+    """0 to 1, another one for each task and segment, the same each time."""
+    return hashlib.sha256(f"{task_id}:{segment_no}".encode()).digest()[0] / 255
 
 
 async def enqueue(tx: Transaction, task: Task, segment_no: int, delay_s: float = 0.0) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from interlock import agent
-from interlock.config import AgentConfig, Project, fault_point, new_id
+from interlock.config import AgentConfig, CheckConfig, Project, fault_point, new_id
 from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
     ActionClass,
@@ -18,6 +18,7 @@ from interlock.model import (
     Conflict,
     Event,
     Exhausted,
+    Failure,
     Fenced,
     InterlockError,
     Lease,
@@ -38,7 +39,9 @@ from interlock.model import (
     Verified,
 )
 from interlock.orchestrator.events import handle
-from interlock.orchestrator.verify import failed_check
+from interlock.orchestrator.judge import SecondAgent
+from interlock.orchestrator.typed_result import told
+from interlock.orchestrator.verify import Asked, Passed, Unmade, Verification, Wrong
 from interlock.store import Database, Transaction, call_rows, catalog_rows, run_rows, task_rows
 
 log = logging.getLogger("interlock.worker")
@@ -133,9 +136,9 @@ class Segments:
         if isinstance(error, InterlockError):
             if task.kind is TaskKind.UNDO and not error.retryable:
                 return Blocked(error.message)
-            return RunFailed(error.message, error.retryable and not refused, clean)
+            return RunFailed(error.message, _failure_of(error, refused=refused), clean)
         log.error("segment.broke task=%s", lease.task_id, exc_info=error)
-        return RunFailed(f"internal error: {type(error).__name__}: {error}"[:300], True, clean)
+        return RunFailed(f"internal error: {type(error).__name__}: {error}"[:300], Failure.TRANSIENT, clean)
 
     async def _traces(self, lease: Lease) -> tuple[bool, bool]:
         """Whether the run left no effect behind, and whether it was refused a call: then a repeat would only ask again.
@@ -199,17 +202,19 @@ class Segments:
 
     async def _work(self, lease: Lease, task: Task) -> Event:
         subject = await self._subject(lease, task)
+        checks = await self._checks(subject)
+        form = told([check.json_schema for check in checks if check.json_schema is not None])
         history = _History(self.database, lease)
         ending = await agent.run(
             await history.load(),
-            lambda turns: self.thinker.think(subject, turns),
+            lambda turns: self.thinker.think(subject, turns, form),
             lambda call: self.gate.act(subject, call),
             agent.Save(history.add_answer, history.add_observation),
-            task.limits.max_turns,
+            self._bounds(subject),
         )
         match ending:
             case agent.Finished(text):
-                return await self._finish(subject, text)
+                return await self._finish(subject, text, checks)
             case agent.Waiting():
                 async with self.database.transaction() as tx:
                     return Parked(await call_rows.open_approvals(tx, task.id))
@@ -218,24 +223,46 @@ class Segments:
                 return Blocked(why, doubtful_call=call.call_id)
             case agent.TurnsUsedUp(max_turns):
                 return Blocked(f"the run used up its {max_turns} turns without a result")
+            case agent.Circling(how):
+                return Blocked(f"the run went round in circles: {how}")
 
-    async def _finish(self, subject: Subject, text: str) -> Event:
+    def _bounds(self, subject: Subject) -> agent.Bounds:
+        """A playbook that repeats a call was told to."""
+        model = subject.agent.model or self.thinker.default_model or ""
+        if subject.task.kind is TaskKind.UNDO or model.startswith("playbook:"):
+            return agent.Bounds(subject.task.limits.max_turns)
+        limits = subject.agent.limits
+        return agent.Bounds(subject.task.limits.max_turns, agent.Patience(limits.same_call, limits.stuck_turns))
+
+    async def _checks(self, subject: Subject) -> list[CheckConfig]:
+        """What the result must pass: the checks of the agent, then those of the task."""
+        if subject.task.kind is TaskKind.UNDO:
+            return []
+        async with self.database.transaction() as tx:
+            body = await task_rows.request_of(tx, subject.task.id)
+        return [*subject.agent.verify, *(CheckConfig.model_validate(check) for check in body.get("checks") or ())]
+
+    async def _finish(self, subject: Subject, text: str, checks: list[CheckConfig]) -> Event:
         """Keep the result, then check it."""
         lease = subject.lease
-        async with self.database.transaction(lease) as tx:
-            await task_rows.keep_result(tx, lease.task_id, {"text": text})
-        if subject.task.kind is TaskKind.UNDO:
-            return await self._undo_verdict(subject)
-        checks = subject.agent.verify
-        if not checks:
-            return Answered(0)
+        judge = SecondAgent(self.database, self.gate, self.thinker, self.project.config)
+        verification = Verification(self.database, self.gate, self.project.config, subject, judge, text)
+        if subject.task.kind is TaskKind.UNDO or not checks:
+            async with self.database.transaction(lease) as tx:
+                await task_rows.keep_result(tx, lease.task_id, {"text": text, "run": lease.run_no})
+            return await self._undo_verdict(subject) if subject.task.kind is TaskKind.UNDO else Answered(0)
         async with self.database.transaction(lease) as tx:
             await handle(tx, lease.task_id, Answered(len(checks)), f"worker:{self.executor_id}")
-        problem = await failed_check(self.database, self.gate, subject)
-        if problem is None:
-            return Verified()
-        clean, _ = await self._traces(lease)
-        return RunFailed(f"the result was not accepted: {problem}", True, clean)
+        match await verification.run(checks):
+            case Passed():
+                return Verified()
+            case Asked():
+                return Parked(1)
+            case Unmade(reason):
+                return Blocked(reason)
+            case Wrong(reason):
+                clean, _ = await self._traces(lease)
+                return RunFailed(f"the result was not accepted: {reason}", Failure.WRONG, clean)
 
     async def _undo_verdict(self, subject: Subject) -> Event:
         """An undo has succeeded only if every effect is what it was before, compared by hash."""
@@ -262,6 +289,13 @@ class Segments:
         if stored is not None:
             return Subject(lease, task, AgentConfig.model_validate(stored["agents"][task.agent]), request)
         return Subject(lease, task, self.project.config.agents[task.agent], request)
+
+
+def _failure_of(error: InterlockError, *, refused: bool) -> Failure:
+    """A run that was refused a call, and then failed, would only ask again."""
+    if refused:
+        return Failure.REFUSED
+    return Failure.TRANSIENT if error.retryable else Failure.BROKEN
 
 
 @dataclass(frozen=True)

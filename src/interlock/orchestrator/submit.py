@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from interlock.audit import record
-from interlock.config import AgentConfig, Project, new_id
+from interlock.config import AgentConfig, Project, new_id, read_checks
 from interlock.guardrails import UndoPlan, mark_impossible, plan_undo, proposal_of
 from interlock.model import (
     AuditEntry,
@@ -45,11 +45,12 @@ def limits_of(agent: AgentConfig, asked_duration_s: float | None) -> TaskLimits:
 
 
 def dedupe_key_of(request: TaskRequest) -> str:
-    """The given key, else a hash over agent, text with its white space folded, and inputs."""
+    """The given key, else a hash over agent, text with its white space folded, inputs, and checks if it has its own."""
     if request.dedupe_key is not None:
         return f"given:{request.agent}:{request.dedupe_key}"
     text = " ".join(request.text.split())
-    return "content:" + canonical_sha256([request.agent, request.kind, text, request.inputs, request.undo_of])
+    what: list[Any] = [request.agent, request.kind, text, request.inputs, request.undo_of]
+    return "content:" + canonical_sha256([*what, list(request.checks)] if request.checks else what)
 
 
 async def submit(database: Database, project: Project, request: TaskRequest, by: str) -> Submitted:
@@ -64,6 +65,7 @@ async def submit(database: Database, project: Project, request: TaskRequest, by:
         known = ", ".join(sorted(project.config.agents)) or "none"
         raise UnknownAgent(f"there is no agent '{request.agent}'; configured are: {known}")
     _check(request)
+    read_checks(list(request.checks), agent, project.config)
     async with database.transaction() as tx:
         return await admit(tx, project, request, limits_of(agent, request.max_duration_s), by)
 
@@ -192,6 +194,7 @@ async def submit_again(database: Database, project: Project, task_id: str, by: s
     agent = project.config.agents.get(task.agent)
     if agent is None:
         raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
-    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority)
+    checks = tuple(body.get("checks") or ())
+    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, checks=checks)
     async with database.transaction() as tx:
         return await admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)

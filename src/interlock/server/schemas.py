@@ -42,6 +42,7 @@ class SubmitBody(Body):
     delay: Duration = None
     at: str | None = None
     max_duration: Duration = None
+    checks: Annotated[list[dict[str, Any]], Field(max_length=50)] = []
 
 
 class RetryBody(Body):
@@ -51,12 +52,13 @@ class RetryBody(Body):
 
 
 class ResolveBody(Body):
-    """What becomes of an escalated task."""
+    """What becomes of an escalated task; `text` is the answer, or the request as it reads now."""
 
     hint: ClassVar[str] = "interlock tasks resolve ID --accept --reason TEXT"
 
     resolution: Annotated[str, Field(json_schema_extra={"enum": [str(choice) for choice in Resolution]})]
-    reason: Reason
+    reason: Reason = ""
+    text: Annotated[str, Field(max_length=100_000)] = ""
 
 
 class DecisionBody(Body):

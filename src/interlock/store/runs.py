@@ -39,6 +39,14 @@ async def close_run(tx: Transaction, task_id: str, run_no: int, outcome: str) ->
     )
 
 
+async def reopen_run(tx: Transaction, task_id: str, run_no: int) -> None:
+    """A run goes on that was closed."""
+    await tx.run(
+        "update run set outcome = null, ended_at = null where task_id = %s and run_no = %s and outcome is not null",
+        [task_id, run_no],
+    )
+
+
 async def runs(tx: Transaction, task_id: str) -> list[Row]:
     """All runs of a task, in order."""
     rows = await tx.rows("select * from run where task_id = %s order by run_no", [task_id])

@@ -51,8 +51,9 @@ def virtual_deadline(priority: int, at: datetime.datetime) -> int:
 
 
 def request_json(request: TaskRequest) -> dict[str, Any]:
-    """What is sealed into the row; shape `{text, inputs, undo_of}`."""
-    return {"text": request.text, "inputs": request.inputs, "undo_of": request.undo_of}
+    """What is sealed into the row; shape `{text, inputs, undo_of, checks?}`."""
+    body: dict[str, Any] = {"text": request.text, "inputs": request.inputs, "undo_of": request.undo_of}
+    return {**body, "checks": list(request.checks)} if request.checks else body
 
 
 async def insert(tx: Transaction, new: NewTask) -> bool:
@@ -172,11 +173,20 @@ async def listing(tx: Transaction, page: Page) -> list[Task]:
 
 
 async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
-    """What was asked; shape `{text, inputs, undo_of}`."""
+    """What was asked; shape `{text, inputs, undo_of, checks?}`."""
     row = await tx.row("select request from task where id = %s", [task_id])
     if row is None:
         raise NotFound(f"there is no task {task_id}")
     return dict(tx.sealer.open(row["request"], f"task.request:{task_id}"))
+
+
+async def change_request(tx: Transaction, task_id: str, text: str) -> None:
+    """Another text for a task; what it was submitted with stays in its history."""
+    body = {**await request_of(tx, task_id), "text": text}
+    await tx.run(
+        "update task set request = %s, request_sha256 = %s where id = %s",
+        [tx.sealer.seal(body, f"task.request:{task_id}"), canonical_sha256(body), task_id],
+    )
 
 
 async def result_of(tx: Transaction, task_id: str) -> dict[str, Any] | None:
@@ -198,7 +208,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
     now = tx.clock.now()
     await tx.run(
         "update task set state = %(state)s, state_reason = %(reason)s, run_no = %(run_no)s, segment_no = %(segment_no)s,"
-        " crashes = %(crashes)s, cancel_requested = %(cancel)s, changed_at = %(now)s,"
+        " crashes = %(crashes)s, cancel_requested = %(cancel)s, rung = %(rung)s, changed_at = %(now)s,"
         " epoch = epoch + case when %(held)s then 0 else 1 end,"
         " executor_id = case when %(held)s then executor_id end,"
         " finished_at = case when %(final)s then %(now)s else finished_at end where id = %(id)s",
@@ -210,6 +220,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
             "segment_no": life.segment_no,
             "crashes": life.crashes,
             "cancel": life.cancel_requested,
+            "rung": life.rung,
             "held": held,
             "final": life.state.final,
             "now": now,
@@ -286,6 +297,7 @@ def life_of(task: Task) -> Life:
         task.crashes,
         task.cancel_requested,
         task.limits,
+        task.rung,
     )
 
 
@@ -295,7 +307,7 @@ def _task(tx: Transaction, row: Row) -> Task:
         for name in (
             "agent", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
             "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
-            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline",
+            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline", "rung",
         )
     }  # fmt: skip
     return Task(

@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,13 +135,25 @@ class House:
 async def house(interlock_postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """A worker that works, for all tests of a module."""
     folder = tmp_path_factory.mktemp("project")
+    playbooks = {name: {"steps": steps, "result": "done"} for name, steps in PLAYBOOKS.items()}
+    async with house_of(interlock_postgres, folder, config, playbooks) as built:
+        yield built
+
+
+@asynccontextmanager
+async def house_of(
+    interlock_postgres: TestPostgres,
+    folder: Path,
+    configured: Callable[[Path], dict[str, Any]],
+    playbooks: dict[str, dict[str, Any]],
+) -> AsyncIterator[House]:
+    """A worker that works on a project; `configured` makes the configuration for the place of the effects' log."""
     log = folder / "logs" / "effects.jsonl"
     log.parent.mkdir()
     (folder / "playbooks").mkdir()
-    (folder / "interlock.yaml").write_text(json.dumps(config(log)))
-    for name, steps in PLAYBOOKS.items():
-        text = json.dumps({"version": 1, "steps": steps, "result": "done"})
-        (folder / "playbooks" / f"{name}.yaml").write_text(text)
+    (folder / "interlock.yaml").write_text(json.dumps(configured(log)))
+    for name, playbook in playbooks.items():
+        (folder / "playbooks" / f"{name}.yaml").write_text(json.dumps({"version": 1, **playbook}))
     env = {**os.environ, "INTERLOCK_HOME": str(folder / "home")}
     settings, project = Settings.from_env(env), check_project(folder, env)
     conninfo, url = interlock_postgres.fresh()

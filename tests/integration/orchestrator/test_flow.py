@@ -33,7 +33,7 @@ async def running_call(house: House, task_id: str) -> None:
 
 async def test_a_task_is_done_step_by_step(house: House) -> None:
     view = await house.rest(await house.submit("simple", "simple"))
-    assert (view["state"], view["result"]) == ("completed", {"text": "done"})
+    assert (view["state"], view["result"]) == ("completed", {"text": "done", "run": 1})
     assert calls_of(view) == [("log.append", "done"), ("log.append", "done")]
     assert house.effects("simple") == ["a", "b"]
     assert [call["class"] for call in view["calls"]] == ["write", "write"]

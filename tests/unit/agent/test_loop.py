@@ -50,7 +50,7 @@ class World:
 
     async def run(self, max_turns: int = 10) -> agent.Ending:
         save = agent.Save(self.add_answer, self.add_observation)
-        return await agent.run(tuple(self.turns), self.think, self.act, save, max_turns)
+        return await agent.run(tuple(self.turns), self.think, self.act, save, agent.Bounds(max_turns))
 
 
 def calls(*tools: str) -> ModelAnswer:

@@ -154,7 +154,10 @@ def test_runs_are_shown_when_there_is_something_to_say_about_them() -> None:
         ),
         (
             {"state": "escalated", "calls": []},
-            "interlock tasks resolve 00161aec --retry|--accept|--fail|--continue --reason TEXT",
+            (
+                "interlock tasks resolve 00161aec --answer TEXT | --change TEXT,"
+                " or --retry|--continue|--accept|--fail --reason TEXT"
+            ),
         ),
         ({"state": "failed", "calls": []}, "interlock tasks retry 00161aec"),
         ({"state": "completed", "calls": []}, None),

@@ -105,7 +105,7 @@ def test_contracts(tmp_path: Path) -> None:
     assert [row.partition("contracts.x.")[2] for row in found] == [
         "verify.tol: unknown key; did you mean 'tool'?",
         "verify.tool: missing or no text; expected server.name",
-        "verify.expect.y: unknown expectation; expected one of contains, equals, matches, ok",
+        "verify.expect.y: unknown expectation; expected one of contains, equals, lacks, matches, ok",
         "inverse.tool: no tool server 'nope' is configured; expected one of files",
         "inverse.args: found a value that is no mapping; expected a mapping",
     ]

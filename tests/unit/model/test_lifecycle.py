@@ -17,8 +17,10 @@ from interlock.model import (
     Decided,
     EnqueueSegment,
     Event,
+    Failure,
     Life,
     Parked,
+    ReopenRun,
     Resolution,
     Resolved,
     RunFailed,
@@ -48,12 +50,12 @@ events = st.one_of(
     st.builds(Decided, text),
     st.builds(Answered, st.integers(0, 3)),
     st.builds(Verified),
-    st.builds(RunFailed, text, st.booleans(), st.booleans()),
+    st.builds(RunFailed, text, st.sampled_from(Failure), st.booleans()),
     st.builds(Blocked, text),
     st.builds(Stopped, st.sampled_from(StopCause), text),
     st.builds(CancelAsked, text),
     st.builds(WorkerLost, text),
-    st.builds(Resolved, st.sampled_from(Resolution), text, text),
+    st.builds(Resolved, st.sampled_from(Resolution), text, text, st.booleans()),
 )
 
 
@@ -74,6 +76,7 @@ def check_step(before: Life, after: Life, commands: tuple[object, ...]) -> None:
         assert not enqueued
     if after.state is TaskState.ESCALATED and before.state is not TaskState.ESCALATED:
         assert CountState(TaskState.ESCALATED) in commands
+    assert after.rung - before.rung in (0, len(started)), "only a new run has a stronger model"
     if before.cancel_requested:
         assert after.state in (before.state, TaskState.CANCELLED, TaskState.FAILED, TaskState.ESCALATED) or not enqueued
 
@@ -121,7 +124,7 @@ def _samples(kind: type) -> list[Event]:
         Decided: [Decided("x")],
         Answered: [Answered(0), Answered(1)],
         Verified: [Verified()],
-        RunFailed: [RunFailed("x", True, True), RunFailed("x", False, True)],
+        RunFailed: [RunFailed("x", kind, True) for kind in Failure],
         Blocked: [Blocked("x")],
         Stopped: [Stopped(cause, "x") for cause in StopCause],
         CancelAsked: [CancelAsked("x")],
@@ -133,17 +136,40 @@ def _samples(kind: type) -> list[Event]:
 
 
 def test_a_run_that_fails_is_tried_again_later_each_time_with_twice_the_delay() -> None:
-    first, commands = advance(life(TaskState.RUNNING), RunFailed("timeout", retryable=True, clean=True))
+    first, commands = advance(life(TaskState.RUNNING), RunFailed("timeout", Failure.TRANSIENT, clean=True))
     assert (first.state, first.run_no) == (TaskState.WAITING_RETRY, 2)
     assert EnqueueSegment(1, 2.0) in commands
     running, _ = advance(first, Claimed(1))
-    second, commands = advance(running, RunFailed("timeout", retryable=True, clean=False))
+    second, commands = advance(running, RunFailed("timeout", Failure.TRANSIENT, clean=False))
     assert EnqueueSegment(2, 4.0) in commands
     assert StartRun(3, False, "timeout") in commands
     running, _ = advance(second, Claimed(2))
-    third, _ = advance(running, RunFailed("timeout", retryable=True, clean=True))
+    third, _ = advance(running, RunFailed("timeout", Failure.TRANSIENT, clean=True))
     assert third.state is TaskState.ESCALATED
     assert "run 3 of 3, the last" in third.reason
+
+
+def test_a_result_that_is_not_accepted_is_tried_again_at_once_one_step_up() -> None:
+    after, commands = advance(life(TaskState.RUNNING), RunFailed("no such file", Failure.WRONG, clean=False))
+    assert (after.state, after.run_no, after.rung) == (TaskState.QUEUED, 2, 1)
+    assert EnqueueSegment(1, 0.0) in commands
+    assert StartRun(2, False, "no such file") in commands
+
+
+@pytest.mark.parametrize(
+    ("failure", "state"), [(Failure.REFUSED, TaskState.ESCALATED), (Failure.BROKEN, TaskState.FAILED)]
+)
+def test_what_another_run_would_not_change_is_not_tried_again(failure: Failure, state: TaskState) -> None:
+    after, commands = advance(life(TaskState.RUNNING), RunFailed("no", failure, clean=True))
+    assert after.state is state
+    assert not [c for c in commands if isinstance(c, EnqueueSegment)]
+
+
+@pytest.mark.parametrize("resolution", [Resolution.CONTINUE, Resolution.ANSWER])
+def test_a_person_lets_the_same_run_go_on(resolution: Resolution) -> None:
+    after, commands = advance(life(TaskState.ESCALATED), Resolved(resolution, "person:ann", "look again"))
+    assert (after.state, after.run_no) == (TaskState.QUEUED, 1)
+    assert commands == (ReopenRun(1), EnqueueSegment(1, 0.0))
 
 
 def test_a_decision_that_comes_before_the_segment_ends_is_not_lost() -> None:

@@ -201,7 +201,7 @@ async def test_wrong_requests_are_named(
     ("path", "body", "words"),
     [
         ("/tasks", {}, "agent: missing; text: missing"),
-        ("/tasks", {**TASK, "prioritty": 1}, "prioritty: unknown field; expected agent, at, dedupe_key"),
+        ("/tasks", {**TASK, "prioritty": 1}, "prioritty: unknown field; expected agent, at, checks, dedupe_key"),
         ("/tasks", {**TASK, "text": 7}, "text: input should be a valid string"),
         ("/tasks", {**TASK, "priority": "5"}, "priority: "),
         ("/tasks", {**TASK, "priority": True}, "priority: "),

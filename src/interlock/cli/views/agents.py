@@ -38,8 +38,16 @@ def _plan_line(entry: dict[str, Any]) -> str:
     return f"{entry['tool']} {compact(entry.get('args') or {}, 200)}{times}"
 
 
+SUBJECTS = ("tool", "file", "command", "schema", "effect", "judge", "person")
+
+
 def _check_line(check: dict[str, Any]) -> str:
-    return f"{check['tool']} {compact(check.get('args') or {}, 120)} must hold {compact(check.get('expect'), 120)}"
+    subject = next(name for name in SUBJECTS if check.get(name) is not None)
+    value = check[subject]
+    words = [subject, value if isinstance(value, str) else compact(value, 120)]
+    words += [f"with {compact(check['args'], 120)}"] if check.get("args") else []
+    words += [f"must hold {compact(check['expect'], 120)}"] if check.get("expect") else []
+    return " ".join(words)
 
 
 def _next(agent: dict[str, Any]) -> str:

@@ -49,9 +49,21 @@ def task_page(task: dict[str, Any], paint: Paint) -> list[str]:
     result = task.get("result")
     if result is not None:
         text = result if isinstance(result, str) else str(result.get("text", compact(result, 2000)))
-        lines += ["", paint("result", "dim"), *block(text, 2)]
+        lines += ["", paint("result", "dim"), *block(text, 2), *_check_lines(result, paint)]
     step = next_step(task)
     return [*lines, "", f"next: {step}"] if step else lines
+
+
+def _check_lines(result: Any, paint: Paint) -> list[str]:
+    """What became of each check of the result."""
+    words = {True: ("passed", "green"), False: ("failed", "red"), None: ("open", "yellow")}
+    made = result.get("checks") or [] if isinstance(result, dict) else []
+    lines = []
+    for check in made:
+        word, colour = words[check.get("passed")]
+        told = f": {one_line(check['detail'], 200)}" if check.get("detail") and not check.get("passed") else ""
+        lines.append(f"  {paint(word, colour)}  check {check['check']}: {one_line(check['what'], 100)}{told}")
+    return lines
 
 
 def _facts(task: dict[str, Any]) -> list[tuple[str, str | None]]:
@@ -144,7 +156,10 @@ def next_step(task: dict[str, Any]) -> str | None:
         doubtful = [call for call in calls if call["state"] == "in_doubt"]
         if doubtful:
             return f"interlock calls resolve {short(doubtful[0]['id'])} --done|--not-done --reason TEXT"
-        return f"interlock tasks resolve {name} --retry|--accept|--fail|--continue --reason TEXT"
+        return (
+            f"interlock tasks resolve {name} --answer TEXT | --change TEXT,"
+            " or --retry|--continue|--accept|--fail --reason TEXT"
+        )
     if state not in FINAL:
         return f"interlock tasks watch {name}"
     if any(call.get("is_effect") and call.get("undo") == "none" for call in calls) and task.get("kind") != "undo":
