@@ -15,6 +15,7 @@ from interlock.servers.shell.held import Held, Store
 from interlock.servers.workspace.apply import Disk
 from interlock.servers.workspace.effect import effect_between
 from interlock.servers.workspace.entries import Entry, State, state_sha256
+from interlock.servers.workspace.opening import Openings
 from interlock.servers.workspace.operations import message_of, numbers_of
 from interlock.servers.workspace.plan import Plan, PutFile, Step, shown
 from interlock.servers.workspace.restoring import Manner, plan_restore
@@ -39,12 +40,13 @@ class Applied:
     present: State | None = None
 
 
-def bring_about(root: Root, journal: Journal, held: Held, key: str | None) -> Applied:
+def bring_about(root: Root, journal: Journal, openings: Openings, held: Held, key: str | None) -> Applied:
     """Change the folder to the state after, if what is touched is in the state before.
 
     Args:
         root: the folder.
         journal: is told.
+        openings: opens write-protected folders for as long as it takes.
         held: the effect.
         key: the caller's name for the call.
 
@@ -52,12 +54,13 @@ def bring_about(root: Root, journal: Journal, held: Held, key: str | None) -> Ap
         InterlockError, OSError: nothing was done, and why.
     """
     with root.exclusive():
+        openings.put_back()
         present = capture(root, held.touched, Keep.FOR_DIFF)
         if state_sha256(present) != held.state_sha256:
             return Applied({}, present=present)
         plan = _plan(root, present, held)
         journal.begin("run", key, shown(held.touched))
-        failure = _apply(root, plan, held)
+        failure = _apply(root, openings, plan, held)
         try:
             after = capture(root, held.touched, Keep.FOR_DIFF)
         except (InterlockError, OSError) as error:
@@ -72,7 +75,7 @@ def bring_about(root: Root, journal: Journal, held: Held, key: str | None) -> Ap
         return Applied(effect, sha256, failure)
 
 
-def finish_begun(root: Root, store: Store) -> None:
+def finish_begun(root: Root, store: Store, openings: Openings) -> None:
     """Go on with what a killed server began, where each path is as it was before, or as it is to be.
 
     Raises:
@@ -83,9 +86,10 @@ def finish_begun(root: Root, store: Store) -> None:
         if not held.begun.exists():
             continue
         with root.exclusive(), suppress(InterlockError):
+            openings.put_back()
             present = capture(root, held.touched, Keep.FOR_DIFF)
             if held.begun.exists() and _is_between(present, held):
-                _apply(root, _plan(root, present, held), held)
+                _apply(root, openings, _plan(root, present, held), held)
         held.begun.unlink(missing_ok=True)
 
 
@@ -98,13 +102,13 @@ def _put(held: Held, then: Entry, now: Entry | None) -> Step:
     return PutFile(then.parts, content, then.mode or 0, now, then.mtime_ns, then.owner)
 
 
-def _apply(root: Root, plan: Plan, held: Held) -> str | None:
+def _apply(root: Root, openings: Openings, plan: Plan, held: Held) -> str | None:
     """Do the steps; the sentence that says why it stopped, or None when all are done."""
     if not plan.steps:
         return None
     held.begun.touch(mode=0o600)
     try:
-        with Disk(root) as disk:
+        with Disk(root, openings) as disk:
             for step in plan.steps:
                 disk.apply(step)
     except (InterlockError, OSError) as error:

@@ -20,6 +20,7 @@ from interlock.servers.shell.staging import NotStaged, Staging, summary_of
 from interlock.servers.shell.tools import check_arguments
 from interlock.servers.shell.walls import Request, Walls
 from interlock.servers.workspace.entries import state_sha256
+from interlock.servers.workspace.opening import Openings
 from interlock.servers.workspace.operations import Workspace, message_of
 from interlock.servers.workspace.paths import is_below, quoted, show
 from interlock.servers.workspace.plan import shown
@@ -47,7 +48,8 @@ class Shell:
         self._staging = staging
         self._scratch = scratch
         self._journal = journal
-        self._files = Workspace(root, journal, git=True)
+        self._openings = Openings(root, scratch.around)
+        self._files = Workspace(root, journal, self._openings, git=True)
 
     def recover(self) -> None:
         """Finish what a server began to bring about before it was killed.
@@ -57,7 +59,8 @@ class Shell:
             OSError: the system refuses.
         """
         if self._staging is not None:
-            finish_begun(self._root, self._staging.store)
+            finish_begun(self._root, self._staging.store, self._openings)
+        self._files.recover()
 
     def call(self, tool: str, args: Mapping[str, Any], notes: CallNotes, stop: threading.Event) -> Outcome:
         """Do a call; everything that goes wrong becomes a failed outcome with a plain sentence."""
@@ -112,7 +115,7 @@ class Shell:
             return refusal
         if stop.is_set():
             raise UserError("The call was stopped before anything was changed.")
-        return self._answer(staged, bring_about(self._root, self._journal, staged, notes.key))
+        return self._answer(staged, bring_about(self._root, self._journal, self._openings, staged, notes.key))
 
     def _stage(self, request: Request, stop: threading.Event) -> Held | Ended | NotStaged:
         if self._staging is not None:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from interlock.servers.shell.shadow import remove_tree
@@ -24,6 +24,9 @@ class Scratch:
         base: the scratch folder; made if it is missing.
         root: the folder that is served, its real path.
 
+    Attributes:
+        around: the root's folder below it, held open; what is in it outlives the server.
+
     Raises:
         OSError: it can't be made.
         Exhausted: another server is cleaning up in it and does not get done.
@@ -35,8 +38,8 @@ class Scratch:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.held = folder / "held"
         self.own = folder / f"{_OWN}{secrets.token_hex(8)}"
-        around = Root(folder)
-        with closing(around), around.exclusive():  # so that nobody sweeps a folder away between its making and its lock
+        self.around = Root(folder)
+        with self.around.exclusive():  # so that nobody sweeps a folder away between its making and its lock
             _sweep(folder)
             self.own.mkdir(mode=0o700)
             self._lock = os.open(self.own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -46,6 +49,7 @@ class Scratch:
         """Remove what belongs to this server alone."""
         remove_tree(self.own)
         os.close(self._lock)
+        self.around.close()
 
     def new_folder(self) -> Path:
         """An empty folder on the disk of the copy."""

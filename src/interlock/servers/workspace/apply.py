@@ -16,7 +16,8 @@ from typing import Self
 
 from interlock.model import Conflict, UserError
 from interlock.servers.workspace.entries import Entry
-from interlock.servers.workspace.paths import Parts, is_temporary, named
+from interlock.servers.workspace.opening import OpenFolder, Openings
+from interlock.servers.workspace.paths import OPENINGS_NAME, Parts, is_temporary, named
 from interlock.servers.workspace.plan import (
     MakeFolder,
     PutFile,
@@ -36,10 +37,19 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Disk:
-    """Does steps on a root; use it as a context manager, whose end makes the changed folders durable."""
+    """Does steps on a root; use it as a context manager, whose end makes the changed folders durable.
 
-    def __init__(self, root: Root) -> None:
+    The end also closes the folders that steps opened, whether or not all steps were done.
+
+    Args:
+        root: the folder.
+        openings: opens folders in it; without one their record is in the root itself.
+    """
+
+    def __init__(self, root: Root, openings: Openings | None = None) -> None:
         self._root = root
+        self._openings = openings or Openings(root)
+        self._opened = False
         self._changed: set[Parts] = set()
         self._swept: set[Parts] = set()
 
@@ -47,6 +57,13 @@ class Disk:
         return self
 
     def __exit__(self, *_: object) -> None:
+        try:
+            self._make_durable()
+        finally:
+            if self._opened:
+                self._openings.put_back()
+
+    def _make_durable(self) -> None:
         for folder in sorted(self._changed):
             # A folder that a later step removed or moved has nothing left to make durable.
             with suppress(FileNotFoundError, NotADirectoryError, UserError), self._root.folder(folder) as fd:
@@ -61,6 +78,9 @@ class Disk:
             OSError: the system refuses.
         """
         match step:
+            case OpenFolder():
+                self._opened = True
+                self._openings.open(step)
             case MakeFolder():
                 self._make_folder(step)
             case PutFile():
@@ -150,7 +170,7 @@ class Disk:
             return
         self._swept.add(folder)
         with suppress(OSError):
-            for name in filter(is_temporary, os.listdir(fd)):
+            for name in (name for name in os.listdir(fd) if is_temporary(name) and name != OPENINGS_NAME):
                 with open_file(fd, (name,)) as file:
                     if try_lock(file):
                         os.unlink(name, dir_fd=fd)

@@ -11,6 +11,7 @@ from interlock.servers.workspace.arguments import check_arguments
 from interlock.servers.workspace.effect import effect_between
 from interlock.servers.workspace.entries import Entry, State, state_sha256
 from interlock.servers.workspace.limits import SNAPSHOT_CONTENT_BYTES, SNAPSHOT_ENTRIES
+from interlock.servers.workspace.opening import Openings
 from interlock.servers.workspace.paths import is_temporary, parse_path, quoted, show
 from interlock.servers.workspace.plan import PLANNERS, Plan, shown
 from interlock.servers.workspace.reading import list_folder, read_bytes, read_file
@@ -34,13 +35,26 @@ class Workspace:
     Args:
         root: the folder.
         journal: is told of each change.
+        openings: opens write-protected folders for a restore; without one their record is in the root itself.
         git: whether a restore may change the inside of a `.git`; the tools for agents never may.
     """
 
-    def __init__(self, root: Root, journal: Journal, *, git: bool = False) -> None:
+    def __init__(self, root: Root, journal: Journal, openings: Openings | None = None, *, git: bool = False) -> None:
         self._root = root
         self._journal = journal
+        self._openings = openings or Openings(root)
         self._git = git
+
+    def recover(self) -> None:
+        """Close the folders that a killed server left open.
+
+        Raises:
+            Exhausted: another call is working in the folder.
+            OSError: the system refuses.
+        """
+        if self._openings.is_left():
+            with self._root.exclusive():
+                self._openings.put_back()
 
     def call(self, tool: str, args: Mapping[str, Any], notes: CallNotes) -> Outcome:
         """Do a call; everything that goes wrong becomes a failed outcome with a plain sentence."""
@@ -59,6 +73,7 @@ class Workspace:
         if tool in READERS:
             return Outcome(*READERS[tool](self._root, args))
         with self._root.exclusive():
+            self._openings.put_back()  # there is only something to do where a server was killed
             if tool == "preview":
                 return self._preview(args)
             if tool == "capture":
@@ -141,7 +156,7 @@ class Workspace:
     def _apply(self, plan: Plan) -> str | None:
         """Do the steps; the sentence that says why it stopped, or None when all are done."""
         try:
-            with Disk(self._root) as disk:
+            with Disk(self._root, self._openings) as disk:
                 for step in plan.steps:
                     disk.apply(step)
         except (InterlockError, OSError) as error:

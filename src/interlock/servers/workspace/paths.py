@@ -14,6 +14,7 @@ Parts: TypeAlias = tuple[str, ...]
 
 ROOT: Parts = ()
 TEMPORARY = re.compile(r"\.interlock-[0-9a-f]{16}\.tmp")
+OPENINGS_NAME = ".interlock-0000000000000000.tmp"  # the record of folders that are open for a change
 # Control characters and the marks that reverse the direction of text: they make a name look like another one.
 DECEPTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 

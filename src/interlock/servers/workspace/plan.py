@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from interlock.model import UserError
 from interlock.servers.workspace.entries import Entry, State, file_entry, state_of
 from interlock.servers.workspace.limits import DEPTH, MIB, WRITE_BYTES
+from interlock.servers.workspace.opening import OpenFolder
 from interlock.servers.workspace.paths import (
     Parts,
     is_below,
@@ -94,7 +95,7 @@ class Touch:
     mtime_ns: int
 
 
-Step: TypeAlias = MakeFolder | PutFile | PutLink | Remove | Rename | SetFolder | Touch
+Step: TypeAlias = OpenFolder | MakeFolder | PutFile | PutLink | Remove | Rename | SetFolder | Touch
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,21 @@ def make_way(root: Root, parts: Parts) -> Way:
     Raises:
         UserError: a name on the way is no folder, or the last folder that exists can't be written to.
     """
+    way = find_way(root, parts)
+    require_room(root, way.top[:-1])
+    return way
+
+
+def find_way(root: Root, parts: Parts) -> Way:
+    """As `make_way`, whatever the permissions are.
+
+    Raises:
+        UserError: a name on the way is no folder.
+    """
     for depth in range(1, len(parts)):
         folder = parts[:depth]
         info = root.lstat(folder)
         if info is None:
-            require_room(root, folder[:-1])
             parent = root.lstat(folder[:-1])
             inherited = parent.st_mode & 0o2000 if parent else 0
             mode = 0o777 & ~root.umask | inherited
@@ -154,7 +165,6 @@ def make_way(root: Root, parts: Parts) -> Way:
         if kind != "dir":
             what = "a symbolic link, which is not followed here" if kind == "symlink" else "not a folder"
             raise UserError(f"{named(folder)} is {what}; choose a path through real folders.")
-    require_room(root, parts[:-1])
     return Way(parts, ())
 
 

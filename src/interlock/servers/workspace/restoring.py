@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from interlock.model import UserError
 from interlock.servers.workspace.entries import Entry, State, state_of
+from interlock.servers.workspace.opening import OPEN_MODE, opening
 from interlock.servers.workspace.paths import Parts, is_below, is_protected, named, topmost
 from interlock.servers.workspace.plan import (
     MakeFolder,
@@ -15,13 +16,11 @@ from interlock.servers.workspace.plan import (
     SetFolder,
     Step,
     Touch,
-    make_way,
+    find_way,
 )
 from interlock.servers.workspace.root import Root
 
 MISSING = "missing"
-OPEN_MODE = 0o700
-CHANGE_BITS = 0o300  # what the owner needs to add and remove names in a folder
 
 
 def check_entries(entries: list[Entry], paths: list[Parts]) -> State:
@@ -83,11 +82,12 @@ def plan_restore(root: Root, present: State, wanted: State, manner: Manner | Non
     """The steps from the present state to the wanted one.
 
     Raises:
-        UserError: it would change a `.git` that may not, or content is needed that the entries don't hold.
+        UserError: it would change a `.git` that may not, content is needed that the entries don't hold, or a folder
+            is write-protected and not ours to open.
     """
     tops = topmost(list(wanted))
-    goal = _Goal(present, wanted, manner or Manner())
-    ways = [make_way(root, top) for top in tops if top and wanted[top].kind != MISSING]
+    goal = _Goal(root, present, wanted, manner or Manner())
+    ways = [find_way(root, top) for top in tops if top and wanted[top].kind != MISSING]
     made = {step.parts: step for way in ways for step in way.steps if isinstance(step, MakeFolder)}
     steps: tuple[Step, ...] = (
         *goal.opened(),
@@ -101,6 +101,7 @@ def plan_restore(root: Root, present: State, wanted: State, manner: Manner | Non
 
 @dataclass(frozen=True)
 class _Goal:
+    root: Root
     present: State
     wanted: State
     manner: Manner
@@ -128,11 +129,26 @@ class _Goal:
         return is_protected(parts) and not self.manner.git
 
     def opened(self) -> Iterator[Step]:
-        """Folders that are write-protected, opened for as long as names in them change."""
-        for folder in sorted({parts[:-1] for parts in self.changed() if parts}):
-            now = self.present.get(folder)
-            if now and now.kind == "dir" and (now.mode or 0) & CHANGE_BITS != CHANGE_BITS:
-                yield SetFolder(folder, (now.mode or 0) | OPEN_MODE)
+        """Folders that are write-protected, opened for as long as names in them change, the outermost first.
+
+        Also the one around all that is wanted: a command may have protected it again after it changed something in it.
+        """
+        for folder in sorted({folder for parts in self.changed() for folder in self.around(parts)}):
+            then = self.then(folder)
+            step = opening(self.root, folder, then.mode if then.kind == "dir" else None)
+            if step is not None:
+                yield step
+
+    def around(self, parts: Parts) -> Iterator[Parts]:
+        """The folder that is there and in which a name changes so that a path can be as wanted, if there is one."""
+        now, then = self.now(parts), self.then(parts)
+        if not parts or now.kind == then.kind == "dir":
+            return
+        if parts[:-1] in self.present:
+            if self.present[parts[:-1]].kind == "dir":
+                yield parts[:-1]
+        elif parts[:-1] not in self.wanted:
+            yield find_way(self.root, parts).top[:-1]
 
     def removed(self) -> Iterator[Step]:
         """What is there and should not be, the innermost first."""

@@ -9,6 +9,7 @@ from typing import Any
 from mcp.server.lowlevel.server import Server
 
 from interlock.config import SystemClock
+from interlock.model import InterlockError
 from interlock.servers.shared.calls import CallNotes, Outcome
 from interlock.servers.shared.journal import Journal
 from interlock.servers.shared.serving import build_server as mcp_server
@@ -38,7 +39,10 @@ async def serve(folder: Path, effect_log: Path | None) -> None:
     root = Root(folder)
     journal = Journal(effect_log, SystemClock())
     try:
-        server = build_server(Workspace(root, journal))
+        workspace = Workspace(root, journal)
+        with contextlib.suppress(InterlockError, OSError):  # the first call does it again, and says why it can't
+            await asyncio.to_thread(workspace.recover)
+        server = build_server(workspace)
         await speak(server)
     finally:
         journal.close()
