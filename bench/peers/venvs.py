@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import venv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +36,14 @@ class Endpoint:
 Peer = Callable[[str, Path, Path], Any]
 
 
-def environment_of(name: str, requirement: str, cache: Path) -> Path:
-    """The `bin` folder of a virtual environment that holds one requirement; made if it is not there."""
+def environment_of(name: str, requirement: str, cache: Path, beside: Sequence[str] = ()) -> Path:
+    """The `bin` folder of a virtual environment that holds a requirement and others beside; made if it is not there."""
     folder = cache / f"{name}-{requirement.partition('==')[2]}"
     mark = folder / "installed"
     if not mark.exists():
         print(f"installing {requirement} in {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement]
+        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement, *beside]
         subprocess.run(command, check=True, timeout=INSTALL_S, stdout=sys.stderr)
         mark.touch()
     return folder / "bin"

@@ -1,7 +1,7 @@
 """The composition root: wires the rooms together and offers the control plane as one object."""
 
 from interlock.app.benchmarks.report import Effort, Order
-from interlock.app.benchmarks.running import run_benchmark
+from interlock.app.benchmarks.running import run_benchmark, usual_effort
 from interlock.app.build import control_of, gateway_of, keep_version, this_host, worker_of
 from interlock.app.checking import check_project
 from interlock.app.classifying import classify_definition
@@ -51,6 +51,7 @@ __all__ = [
     "run_benchmark",
     "this_host",
     "try_tools",
+    "usual_effort",
     "verify_export",
     "wake_tools",
     "worker_of",

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,20 +14,41 @@ from interlock.cli.options import Json, WholeNumber
 from interlock.cli.output import Paint, emit, paint_for, progress, table
 from interlock.model import UserError
 
-MAX_SECONDS = 3600
-MAX_KILLS = 100_000
+MOST = {"seconds": 3600, "kills": 100_000, "rounds": 100, "tasks": 100_000, "backlog": 1_000_000}
 _ROW_KEYS = ("part", "name", "note")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much is measured; each benchmark has its own usual amounts.
+
+    Attributes:
+        seconds: How long each lane is under load, all rounds together; or an idle worker is looked at.
+        kills: How often a tool server (tools) or a worker (dispatch) is killed.
+        rounds: In how many turns.
+        tasks: How many tasks there are in each race (dispatch).
+        backlog: How many tasks wait in the queue that is long (dispatch).
+    """
+
+    seconds: WholeNumber | None = None
+    kills: WholeNumber | None = None
+    rounds: WholeNumber | None = None
+    tasks: WholeNumber | None = None
+    backlog: WholeNumber | None = None
+
+
+_USUAL = Amounts()
+
+
 def bench(
-    name: Annotated[str, Parameter(help="Which one: tools.")],
+    name: Annotated[str, Parameter(help="Which one: dispatch, tools.")],
     /,
     *,
     peers: Annotated[
         bool, Parameter(negative="", help="Other products too; a source checkout is needed, they install themselves.")
     ] = False,
-    seconds: Annotated[WholeNumber, Parameter(help="How long each lane is under load, all rounds together.")] = 18,
-    kills: Annotated[WholeNumber, Parameter(help="How often a tool server is killed.")] = 1000,
+    amounts: Amounts = _USUAL,
     json: Json = False,
 ) -> int:
     """Measure interlock on this machine: rows for people, and bars that hold or do not.
@@ -34,14 +56,14 @@ def bench(
     It works in state folders of its own, which it deletes. Exit status 0 only if every bar holds; what was not
     measured does not hold. On a machine that does other work look at the ratios only.
     """
-    if not 1 <= seconds <= MAX_SECONDS:
-        raise UserError(f"--seconds: {seconds} is not between 1 and {MAX_SECONDS}", hint="interlock bench tools")
-    if not 1 <= kills <= MAX_KILLS:
-        raise UserError(f"--kills: {kills} is not between 1 and {MAX_KILLS}", hint="interlock bench tools")
-    from interlock.app import Effort, Order, run_benchmark
+    asked = {key: value for key, value in asdict(amounts).items() if value is not None}
+    for key, value in asked.items():
+        if not 1 <= value <= MOST[key]:
+            raise UserError(f"--{key}: {value} is not between 1 and {MOST[key]}", hint="interlock bench --help")
+    from interlock.app import Order, run_benchmark, usual_effort
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, as with Ctrl-C
-    order = Order(Effort(seconds=seconds, kills=kills, peers=peers), os.environ, progress)
+    order = Order(replace(usual_effort(name), peers=peers, **asked), os.environ, progress)
     report = asyncio.run(run_benchmark(name, order))
     document = report.to_json()
     emit(document, bench_lines(document, paint_for(sys.stdout)), as_json=json)

@@ -9,7 +9,15 @@ from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
 from interlock.orchestrator.schedules import fire_due, keep_schedules, set_pause, trigger
 from interlock.orchestrator.segment import Segments
-from interlock.orchestrator.submit import Submitted, look_at_undo, submit, submit_again, submit_undo
+from interlock.orchestrator.submit import (
+    Submitted,
+    admission_of,
+    limits_of,
+    look_at_undo,
+    submit,
+    submit_again,
+    submit_undo,
+)
 from interlock.orchestrator.worker import Worker, housekeeping
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "Submitted",
     "Verdict",
     "Worker",
+    "admission_of",
     "cancel",
     "checkup",
     "decide",
@@ -32,6 +41,7 @@ __all__ = [
     "handle",
     "housekeeping",
     "keep_schedules",
+    "limits_of",
     "look_at_undo",
     "prepare_dispatcher",
     "process_lives",

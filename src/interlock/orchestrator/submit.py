@@ -1,16 +1,16 @@
 """Admission: a request becomes a task and its first segment in one commit, or is the task that runs already."""
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from interlock.audit import record
+from interlock.audit import compose
 from interlock.config import AgentConfig, Project, new_id, read_checks
 from interlock.guardrails import UndoPlan, mark_impossible, plan_undo, proposal_of
 from interlock.model import (
     AuditEntry,
     BacklogFull,
     Conflict,
-    RequestTurn,
     Task,
     TaskKind,
     TaskLimits,
@@ -19,8 +19,8 @@ from interlock.model import (
     UserError,
     canonical_sha256,
 )
-from interlock.orchestrator.events import enqueue, first_state
-from interlock.store import Database, NewTask, Transaction, backlog_rows, run_rows, task_rows
+from interlock.orchestrator.events import BACKSTOP_S, first_state
+from interlock.store import Admission, Database, NewTask, Transaction, admission_rows, backlog_rows, task_rows
 
 MAX_TEXT_CHARS = 100_000
 UNDO_AGENT = "undo"
@@ -66,7 +66,7 @@ async def submit(database: Database, project: Project, request: TaskRequest, by:
         raise UnknownAgent(f"there is no agent '{request.agent}'; configured are: {known}")
     _check(request)
     read_checks(list(request.checks), agent, project.config)
-    async with database.transaction() as tx:
+    async with database.at_once() as tx:
         return await admit(tx, project, request, limits_of(agent, request.max_duration_s), by)
 
 
@@ -90,27 +90,45 @@ async def admit(
 ) -> Submitted:
     """Make a task of a checked request in an open transaction, or give the equal one that is not final.
 
+    It is one statement, so it needs no transaction but the one that a statement is. Submits of the same moment do not
+    see each other in the backlog.
+
     Raises:
         BacklogFull: too many tasks of the agent wait.
     """
-    now = tx.clock.now()
+    admission = admission_of(tx.clock.now(), project, request, limits, by, retry_of=retry_of)
+    task = await admission_rows.admit(tx, admission)
+    if task is not None:
+        return Submitted(task, created=True)
+    existing = await task_rows.find_by_dedupe_key(tx, admission.new.dedupe_key)
+    if existing is not None:
+        return Submitted(existing, created=False)
+    waiting = await backlog_rows.waiting(tx, request.agent)
+    if admission.backlog is None or waiting < admission.backlog:
+        raise Conflict("an equal task ended, or another one began, at this very moment", hint="submit it again")
+    raise BacklogFull(
+        f"{waiting} tasks wait for the agent '{request.agent}', and its `backlog` is "
+        f"{admission.backlog}; this one was not taken in",
+        hint=f"interlock tasks list --agent {request.agent}; try again when some have begun",
+    )
+
+
+def admission_of(
+    now: datetime.datetime,
+    project: Project,
+    request: TaskRequest,
+    limits: TaskLimits,
+    by: str,
+    *,
+    retry_of: str | None = None,
+) -> Admission:
+    """All that a task begins with."""
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
-    state = first_state(delay_s)
     reason = (
         f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
     )
     key = dedupe_key_of(request)
-    new = NewTask(new_id(), request, key, limits, project.sha256, by, state, reason, retry_of)
-    if not await task_rows.insert(tx, new):
-        existing = await task_rows.find_by_dedupe_key(tx, key)
-        if existing is None:
-            raise Conflict("an equal task ended at this very moment", hint="submit it again")
-        return Submitted(existing, created=False)
-    await _refuse_beyond_backlog(tx, project, request)
-    await run_rows.open_run(tx, new.id, 1, clean=True)
-    await run_rows.append(tx, new.id, 1, RequestTurn(request.text, request.inputs))
-    task = await task_rows.get(tx, new.id)
-    await enqueue(tx, task, task.segment_no, delay_s)
+    new = NewTask(new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of)
     detail = {
         "agent": request.agent,
         "kind": request.kind,
@@ -118,26 +136,15 @@ async def admit(
         "request_sha256": canonical_sha256({"text": request.text, "inputs": request.inputs}),
         "config_sha256": project.sha256,
     }
-    await record(tx, AuditEntry("task.submitted", by, {"task": new.id}, detail))
-    return Submitted(task, created=True)
-
-
-async def _refuse_beyond_backlog(tx: Transaction, project: Project, request: TaskRequest) -> None:
-    """A queue without a bound only hides that nobody keeps up. Submits of the same moment do not see each other.
-
-    Raises:
-        BacklogFull: too many tasks of the agent wait, the one that was just written among them.
-    """
-    agent = project.config.agents.get(request.agent)
-    if agent is None or request.kind is not TaskKind.AGENT:
-        return
-    waiting = await backlog_rows.waiting(tx, request.agent)
-    if waiting > agent.backlog:
-        raise BacklogFull(
-            f"{waiting - 1} tasks wait for the agent '{request.agent}', and its `backlog` is {agent.backlog}; "
-            "this one was not taken in",
-            hint=f"interlock tasks list --agent {request.agent}; try again when some have begun",
-        )
+    # A queue without a bound only hides that nobody keeps up.
+    agent = project.config.agents.get(request.agent) if request.kind is TaskKind.AGENT else None
+    return Admission(
+        new,
+        compose(AuditEntry("task.submitted", by, {"task": new.id}, detail), now),
+        backlog=None if agent is None else agent.backlog,
+        timeout_s=None if request.kind is TaskKind.OUTSIDE else limits.max_duration_s + BACKSTOP_S,
+        delay_s=delay_s,
+    )
 
 
 async def look_at_undo(tx: Transaction, project: Project, task_id: str, call_id: str | None) -> UndoPlan:

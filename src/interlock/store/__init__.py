@@ -3,6 +3,7 @@
 Repositories are modules of functions that take a `Transaction`; they are offered here under the name of their rows.
 """
 
+from interlock.store import admission as admission_rows
 from interlock.store import agent_tokens as token_rows
 from interlock.store import allowances as allowance_rows
 from interlock.store import approvals as approval_rows
@@ -22,6 +23,7 @@ from interlock.store import schedules as schedule_rows
 from interlock.store import server_credentials as credential_rows
 from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
+from interlock.store.admission import Admission
 from interlock.store.agent_tokens import AgentToken
 from interlock.store.allowances import FOREVER, Claim
 from interlock.store.binaries import PostgresBinaries
@@ -34,7 +36,7 @@ from interlock.store.dispatch import Segment
 from interlock.store.dsn import parse_dsn
 from interlock.store.embedded import Attached, EmbeddedPostgres
 from interlock.store.executors import SessionLock
-from interlock.store.facts import database_facts
+from interlock.store.facts import database_bytes, database_facts, transactions
 from interlock.store.login import check_login
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
 from interlock.store.rates import Bucket, Shortage
@@ -48,6 +50,7 @@ __all__ = [
     "FOREVER",
     "SCHEMA",
     "SERVICE",
+    "Admission",
     "AgentToken",
     "Attached",
     "AuditRow",
@@ -72,6 +75,7 @@ __all__ = [
     "Shortage",
     "Sighting",
     "Transaction",
+    "admission_rows",
     "allowance_rows",
     "approval_rows",
     "audit_rows",
@@ -83,6 +87,7 @@ __all__ = [
     "check_login",
     "copy_database",
     "credential_rows",
+    "database_bytes",
     "database_facts",
     "decline_rows",
     "dispatch_rows",
@@ -100,4 +105,5 @@ __all__ = [
     "sighting_rows",
     "task_rows",
     "token_rows",
+    "transactions",
 ]

@@ -17,3 +17,19 @@ async def database_facts(tx: Transaction) -> Row:
     )
     assert row is not None
     return row
+
+
+async def database_bytes(tx: Transaction) -> int:
+    """What this database takes on disk."""
+    row = await tx.row("select pg_database_size(current_database()) as bytes")
+    assert row is not None
+    return int(row["bytes"])
+
+
+async def transactions(tx: Transaction) -> int:
+    """How many transactions this database has ended, as far as its sessions have said so: each does within a second."""
+    row = await tx.row(
+        "select xact_commit + xact_rollback as n from pg_stat_database where datname = current_database()"
+    )
+    assert row is not None
+    return int(row["n"])

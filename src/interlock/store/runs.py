@@ -73,7 +73,7 @@ async def append(tx: Transaction, task_id: str, run_no: int, turn: Turn) -> int:
                 run_no,
                 row["seq"],
                 _KINDS[type(turn)],
-                tx.sealer.seal(asdict(turn), _place(task_id, run_no, row["seq"])),
+                tx.sealer.seal(asdict(turn), turn_place(task_id, run_no, row["seq"])),
                 tx.clock.now(),
             ],
         )
@@ -94,7 +94,7 @@ async def history(tx: Transaction, task_id: str, run_no: int) -> tuple[Turn, ...
         {"task": task_id, "run": run_no},
     )
     return tuple(
-        _turn(row["kind"], tx.sealer.open(row["body"], _place(task_id, row["run_no"], row["seq"]))) for row in rows
+        _turn(row["kind"], tx.sealer.open(row["body"], turn_place(task_id, row["run_no"], row["seq"]))) for row in rows
     )
 
 
@@ -105,13 +105,14 @@ async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     )
     shown = []
     for row in rows:
-        body = dict(tx.sealer.open(row["body"], _place(task_id, row["run_no"], row["seq"])))
+        body = dict(tx.sealer.open(row["body"], turn_place(task_id, row["run_no"], row["seq"])))
         body.pop("provider", None)
         shown.append({"run_no": row["run_no"], "seq": row["seq"], "kind": row["kind"], "body": body, "at": row["at"]})
     return shown
 
 
-def _place(task_id: str, run_no: int, seq: int) -> str:
+def turn_place(task_id: str, run_no: int, seq: int) -> str:
+    """What the body of a turn is sealed for."""
     return f"turn.body:{task_id}:{run_no}:{seq}"
 
 

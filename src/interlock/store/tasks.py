@@ -2,10 +2,8 @@
 
 import datetime
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from interlock.model import (
     Ambiguous,
@@ -56,41 +54,6 @@ def request_json(request: TaskRequest) -> dict[str, Any]:
     return {**body, "checks": list(request.checks)} if request.checks else body
 
 
-async def insert(tx: Transaction, new: NewTask) -> bool:
-    """Add a task; False when a task with the same dedupe key is not final yet."""
-    now = tx.clock.now()
-    request = new.request
-    starts_at = max(now, request.not_before) if request.not_before else now
-    body = request_json(request)
-    count = await tx.run(
-        "insert into task (id, agent, kind, request, request_sha256, state, state_reason, priority, virtual_deadline,"
-        " dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, created_at, changed_at)"
-        " values (%(id)s, %(agent)s, %(kind)s, %(request)s, %(request_sha256)s, %(state)s, %(reason)s, %(priority)s,"
-        " %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(now)s, %(now)s)"
-        " on conflict (tenant, dedupe_key) where dedupe_key is not null and state not in"
-        " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected') do nothing",
-        {
-            "id": new.id,
-            "agent": request.agent,
-            "kind": request.kind,
-            "request": tx.sealer.seal(body, f"task.request:{new.id}"),
-            "request_sha256": canonical_sha256(body),
-            "state": new.state,
-            "reason": tx.sealer.seal(new.reason, f"task.state_reason:{new.id}"),
-            "priority": request.priority,
-            "deadline": virtual_deadline(request.priority, starts_at),
-            "dedupe_key": new.dedupe_key,
-            "limits": Jsonb(asdict(new.limits)),
-            "config": new.config_sha256,
-            "by": new.submitted_by,
-            "retry_of": new.retry_of,
-            "not_before": request.not_before,
-            "now": now,
-        },
-    )
-    return count == 1
-
-
 async def find_by_dedupe_key(tx: Transaction, key: str) -> Task | None:
     """The task that holds the key and is not final."""
     row = await tx.row(
@@ -98,7 +61,7 @@ async def find_by_dedupe_key(tx: Transaction, key: str) -> Task | None:
         " ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')",
         [key],
     )
-    return None if row is None else _task(tx, row)
+    return None if row is None else task_of(tx, row)
 
 
 async def get(tx: Transaction, task_id: str, *, lock: bool = False) -> Task:
@@ -113,7 +76,7 @@ async def get(tx: Transaction, task_id: str, *, lock: bool = False) -> Task:
         row = await tx.row("select * from task where id = %s", [task_id])
     if row is None:
         raise NotFound(f"there is no task {task_id}")
-    return _task(tx, row)
+    return task_of(tx, row)
 
 
 async def resolve_id(tx: Transaction, table: str, text: str) -> str:
@@ -169,7 +132,7 @@ async def listing(tx: Transaction, page: Page) -> list[Task]:
         " and (%(before)s::uuid is null or id < %(before)s::uuid) order by id desc limit %(limit)s",
         {"state": page.state, "agent": page.agent, "before": page.before, "limit": page.limit},
     )
-    return [_task(tx, row) for row in rows]
+    return [task_of(tx, row) for row in rows]
 
 
 async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
@@ -287,6 +250,15 @@ async def state_counts(tx: Transaction) -> dict[str, int]:
     return {row["state"]: row["n"] for row in rows}
 
 
+async def completed_since(tx: Transaction, at: datetime.datetime) -> tuple[int, datetime.datetime | None]:
+    """How many tasks were completed at a moment or later, and when the last of them was."""
+    row = await tx.row(
+        "select count(*) as n, max(changed_at) as last from task where state = 'completed' and changed_at >= %s", [at]
+    )
+    assert row is not None
+    return int(row["n"]), row["last"]
+
+
 def life_of(task: Task) -> Life:
     """The part of a task that the lifecycle reads."""
     return Life(
@@ -301,7 +273,8 @@ def life_of(task: Task) -> Life:
     )
 
 
-def _task(tx: Transaction, row: Row) -> Task:
+def task_of(tx: Transaction, row: Row) -> Task:
+    """A row as the noun."""
     plain = {
         name: row[name]
         for name in (

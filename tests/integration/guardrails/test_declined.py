@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest_asyncio
 
+from interlock.audit import compose
 from interlock.config import new_id
 from interlock.guardrails.declined import declined_before
 from interlock.model import (
     Approval,
     ApprovalState,
+    AuditEntry,
     Call,
     CallRequest,
     CallState,
@@ -19,7 +21,16 @@ from interlock.model import (
     TaskRequest,
     TaskState,
 )
-from interlock.store import Database, NewTask, approval_rows, call_rows, catalog_rows, run_rows, task_rows
+from interlock.store import (
+    Admission,
+    Database,
+    NewTask,
+    admission_rows,
+    approval_rows,
+    call_rows,
+    catalog_rows,
+    run_rows,
+)
 
 
 class Ledger:
@@ -63,11 +74,10 @@ async def ledger(interlock_database: Database) -> Ledger:
     async with interlock_database.transaction() as tx:
         await catalog_rows.keep_config(tx, "sha", {}, "person:ann")
         request = TaskRequest("tidy", "x")
-        await task_rows.insert(
-            tx, NewTask(task_id, request, "key", TaskLimits(), "sha", "person:ann", TaskState.QUEUED, "x")
-        )
-        for run_no in (1, 2):
-            await run_rows.open_run(tx, task_id, run_no, clean=True)
+        new = NewTask(task_id, request, "key", TaskLimits(), "sha", "person:ann", TaskState.QUEUED, "x")
+        record = compose(AuditEntry("task.submitted", "person:ann", {"task": task_id}, {}), tx.clock.now())
+        await admission_rows.admit(tx, Admission(new, record, backlog=None, timeout_s=None))
+        await run_rows.open_run(tx, task_id, 2, clean=True)
     return Ledger(interlock_database, task_id)
 
 

@@ -32,7 +32,7 @@ def test_an_unknown_name_lists_the_known_ones(capsys: pytest.CaptureFixture[str]
     assert main(["bench", "speed"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[0] == "error: there is no benchmark 'speed'; there are: tools"
+    assert err.splitlines()[0] == "error: there is no benchmark 'speed'; there are: dispatch, tools"
 
 
 @pytest.mark.parametrize("words", [["--seconds", "0"], ["--kills", "0"], ["--seconds", "1.5"], ["--kills", "1000000"]])

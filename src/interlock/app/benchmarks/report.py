@@ -20,11 +20,13 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        seconds: of load in each lane, all rounds together.
+        seconds: of load in each lane, all rounds together; of an idle worker.
         calls: one after the other in each lane, all rounds together.
         rounds: in how many turns.
-        kills: of tool servers.
+        kills: of tool servers, or of workers.
         peers: whether other products are measured too.
+        tasks: in each race, and that wait for an approval.
+        backlog: tasks that wait in a queue that is long.
     """
 
     seconds: float = 18.0
@@ -32,6 +34,8 @@ class Effort:
     rounds: int = 6
     kills: int = 1000
     peers: bool = False
+    tasks: int = 1000
+    backlog: int = 100_000
 
 
 @dataclass(frozen=True)
