@@ -15,10 +15,11 @@ from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
 from interlock.config import Project
-from interlock.model import Conflict, InterlockError, Resolution, TaskState, UserError
+from interlock.model import Conflict, InterlockError, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
     Database,
     Page,
+    Row,
     Transaction,
     allowance_rows,
     approval_rows,
@@ -255,12 +256,24 @@ class Control:
         """The whole chain, a line at a time; `verify_export` verifies it anywhere."""
         return audit.export(self.database)
 
-    async def halt(self, scope: str, reason: str | None, by: str) -> dict[str, Any]:
-        """Halt `all`, `agent:NAME` or `tool:SERVER.NAME`; with no reason, end that halt."""
-        kind = scope.partition(":")[0]
-        if scope != "all" and kind not in ("agent", "tool"):
-            raise UserError(f"scope: '{scope}' is neither 'all' nor 'agent:NAME' nor 'tool:NAME'")
-        changed = await orchestrator.set_halt(self.database, scope, by, reason)
+    async def halt(self, scope: str, reason: str | None, by: str, *, stops: bool = False) -> dict[str, Any]:
+        """Halt `all`, `agent:NAME` or `tool:SERVER.NAME`, or pause `queue:all` or `queue:agent:NAME`; no reason ends that.
+
+        With `stops` what is under way is stopped as well, which a tool or a queue can't be.
+        """
+        kind, _, name = scope.removeprefix("queue:").partition(":")
+        fits = (kind == "all" and not name) or (kind == "agent" and name) or (kind == "tool" and name)
+        if not fits or (scope.startswith("queue:") and kind == "tool"):
+            raise UserError(
+                f"scope: '{scope}' is neither 'all' nor 'agent:NAME' nor 'tool:NAME', nor 'queue:' and one of the first two"
+            )
+        if kind == "agent" and name not in self.project.config.agents and reason is not None:
+            raise UnknownAgent(f"there is no agent '{name}'")
+        if stops and scope.startswith(("tool:", "queue:")):
+            raise UserError(
+                "stop: only all agents or one can be stopped; of a tool or a queue, what runs ends by itself"
+            )
+        changed = await orchestrator.set_halt(self.database, scope, by, reason, stops=stops)
         return {"scope": scope, "halted": reason is not None, "changed": changed}
 
     async def status(self) -> dict[str, Any]:
@@ -271,7 +284,7 @@ class Control:
             halts = await catalog_rows.halts(tx)
             pending = await approval_rows.listing(tx, pending_only=True)
             current = await catalog_rows.running_config(tx)
-        warnings = [f"{halt['scope']} is halted by {halt['by']}: {halt['reason']}" for halt in halts]
+        warnings = [_halt_line(halt) for halt in halts]
         try:
             health = [health_view(entry) for entry in await self.fleet.health()]
         except InterlockError as error:
@@ -332,3 +345,8 @@ class Control:
 async def _allowances(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     rows = await allowance_rows.of_scope(tx, f"task:{task_id}")
     return [{**row, "window_at": when(row["window_at"])} for row in rows]
+
+
+def _halt_line(halt: Row) -> str:
+    word = "paused" if halt["scope"].startswith("queue:") else "halted"
+    return f"{halt['scope']} is {word} by {halt['by']}: {halt['reason']}"

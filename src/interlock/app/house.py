@@ -15,7 +15,9 @@ async def keep_house(control: Control) -> None:
     Until it is cancelled.
     """
     chores = [
-        asyncio.create_task(orchestrator.housekeeping(control.database, this_host()), name="housekeeping"),
+        asyncio.create_task(
+            orchestrator.housekeeping(control.database, this_host(), control.project), name="housekeeping"
+        ),
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
         asyncio.create_task(control.fleet.watch(), name="tools"),
         asyncio.create_task(orchestrator.keep_schedules(control.database, control.project), name="schedules"),

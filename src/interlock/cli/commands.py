@@ -55,6 +55,9 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("tasks cancel", "tasks:cancel", "Cancel a task"),
         _entry("tasks retry", "tasks:retry", "Run an escalated task again, or a final one as a new task"),
         _entry("tasks resolve", "tasks:resolve", "Decide about an escalated task"),
+        _entry("queue pause", "queue:pause", "Let no task begin; what runs goes on"),
+        _entry("queue resume", "queue:resume", "Let tasks begin again"),
+        _entry("queue drain", "queue:drain", "Pause, and wait until nothing runs"),
         _entry("schedules list", "schedules:list_schedules", "When tasks come by themselves, and what became of them"),
         _entry("schedules pause", "schedules:pause", "Submit nothing of a schedule until it is resumed"),
         _entry("schedules resume", "schedules:resume", "Let a schedule go on from now"),
@@ -105,6 +108,7 @@ INTERNAL = (_entry("tool-host", "tool_host:tool_host", "Own the tool servers of 
 
 GROUPS = {
     "tasks": "List, show, follow and steer tasks.",
+    "queue": "The queue as a whole: pause, resume, drain.",
     "schedules": "Tasks that come by themselves: list, pause, resume, trigger.",
     "approvals": "Questions that wait for a person.",
     "calls": "Calls of tools, as the ledger has them.",

@@ -11,14 +11,18 @@ from interlock.cli.output import emit
 from interlock.model import UserError
 
 Agent: TypeAlias = Annotated[str | None, Parameter(help="Only this agent.")]
+Stop: TypeAlias = Annotated[bool, Parameter(negative="", help="Stop what is under way as well.")]
 Tool: TypeAlias = Annotated[str | None, Parameter(help="Only this tool (server.name) or tool server.")]
 
 
-def halt(*, agent: Agent = None, tool: Tool = None, reason: Reason, json: Json = False) -> int:
-    """Let no call start any more: of anyone, of one agent, or of one tool. Calls under way end by themselves."""
+def halt(*, agent: Agent = None, tool: Tool = None, stop: Stop = False, reason: Reason, json: Json = False) -> int:
+    """Let no call start any more: of anyone, of one agent, or of one tool, until `interlock resume`.
+
+    Calls under way end by themselves; with --stop they are stopped. Tasks wait, and go on where they were.
+    """
     scope = scope_of(agent, tool)
     with connected() as client:
-        found: dict[str, Any] = dict(client.halt(scope, reason=reason))
+        found: dict[str, Any] = dict(client.halt(scope, reason=reason, stop=stop))
     emit(found, [f"halted: {scope}", f"next: interlock resume{_options(agent, tool)}"], as_json=json)
     return edge.OK
 

@@ -247,9 +247,9 @@ class AsyncClient:
         async for line in self._lines(requests.export_audit(), streaming=False):
             yield line
 
-    async def halt(self, scope: str = "all", *, reason: str) -> Halted:
+    async def halt(self, scope: str = "all", *, reason: str, stop: bool = False) -> Halted:
         """Halt `all`, `agent:NAME`, `tool:SERVER` or `tool:SERVER.NAME` until it is resumed."""
-        return await self._send(requests.halt(scope, reason))
+        return await self._send(requests.halt(scope, reason, stop))
 
     async def resume(self, scope: str = "all") -> Halted:
         """End a halt."""

@@ -174,9 +174,9 @@ def export_audit() -> Request[str]:
     return Request("GET", _path("audit", "export"), timeout_s=SLOW_S)
 
 
-def halt(scope: str, reason: str) -> Request[Halted]:
+def halt(scope: str, reason: str, stop: bool) -> Request[Halted]:
     """Halt a scope."""
-    return Request("POST", _path("halt"), body={"scope": scope, "reason": reason})
+    return Request("POST", _path("halt"), body={"scope": scope, "reason": reason, **({"stop": True} if stop else {})})
 
 
 def resume(scope: str) -> Request[Halted]:

@@ -242,9 +242,9 @@ class Client:
         """The whole chain, a line of JSON at a time, which can be verified anywhere."""
         yield from self._lines(requests.export_audit(), streaming=False)
 
-    def halt(self, scope: str = "all", *, reason: str) -> Halted:
+    def halt(self, scope: str = "all", *, reason: str, stop: bool = False) -> Halted:
         """Halt `all`, `agent:NAME`, `tool:SERVER` or `tool:SERVER.NAME` until it is resumed."""
-        return self._send(requests.halt(scope, reason))
+        return self._send(requests.halt(scope, reason, stop))
 
     def resume(self, scope: str = "all") -> Halted:
         """End a halt."""

@@ -130,6 +130,7 @@ class AgentConfig(Strict):
         plan: the write and egress calls it is expected to make; others ask.
         verify: checks of its result, which is none until it has passed them.
         limits: bounds of one task.
+        concurrency: how many of its tasks may run at a time, over all workers; the others wait in the queue.
         backlog: how many tasks may wait for it; more are refused until some have begun.
         approval_ttl: how long a question to a person stays open.
     """
@@ -141,6 +142,7 @@ class AgentConfig(Strict):
     plan: list[PlanEntryConfig] = []
     verify: list[CheckConfig] = []
     limits: LimitsConfig = LimitsConfig()
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     backlog: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
     approval_ttl: PositiveDurationS = 86_400.0
 
@@ -209,11 +211,13 @@ class ServerConfig(Strict):
         port: on the loopback interface; 0 takes any free one.
         workers: processes that run agents.
         concurrency: runs that one worker does at a time.
+        running: tasks of all agents together that may run at a time, over all workers.
     """
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 7440
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    running: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class Config(Strict):

@@ -38,6 +38,7 @@ from interlock.model import (
     Denied,
     Done,
     Exhausted,
+    Halted,
     Held,
     InDoubt,
     InterlockError,
@@ -110,6 +111,7 @@ class Gate:
 
         Raises:
             Fenced: the lease is gone.
+            Halted: the agent, or everything, is halted; the call is as it was.
             Unavailable: the database, or a required tool server, does not answer; nothing was done.
         """
         looked = looked or await self._look(subject, request)
@@ -250,6 +252,9 @@ class Gate:
         except (Exhausted, UserError) as error:
             await self._shelter.passed_by(case)
             return Denied(await self._deny(case, error.message))
+        except Halted:
+            await self._shelter.passed_by(case)
+            raise
         fault_point("call.started")
         return await self._executor.run(case)
 

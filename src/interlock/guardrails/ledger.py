@@ -13,7 +13,9 @@ from interlock.model import (
     CallState,
     Conflict,
     Exhausted,
+    Halted,
     Observation,
+    TaskKind,
     ToolResult,
     canonical_sha256,
 )
@@ -84,6 +86,7 @@ async def start(tx: Transaction, case: Case, begin: Start) -> Case:
         Conflict: the call or its approval is not in the state that was seen.
         Exhausted: an allowance was used up in the meantime, or the tool is halted.
         Fenced: the lease is gone.
+        Halted: the agent, or everything, is halted; nothing was written.
     """
     now = tx.clock.now()
     agreed = begin.approval is not None
@@ -117,6 +120,9 @@ def _refuse(verdict: dict[str, Any], case: Case) -> None:
             raise Conflict(f"the approval is {verdict['state']}; it can't be used")
         case "halted":
             why = f"{verdict['scope']} is halted by {verdict['by']}: {verdict['reason']}"
+            whole = not str(verdict["scope"]).startswith("tool:")
+            if whole and case.subject.task.kind is not TaskKind.OUTSIDE:
+                raise Halted(why)  # the task waits; of one tool that is halted, the agent is told
             raise Exhausted(why, hint="interlock resume")
         case "over":
             raise Exhausted(f"the allowance of {verdict['resource']} ({verdict['cap']:g}) is used up")

@@ -11,6 +11,7 @@ from interlock.inference import Models
 from interlock.model import (
     AuditEntry,
     Exhausted,
+    Halted,
     InterlockError,
     ModelAnswer,
     ModelRequest,
@@ -20,7 +21,7 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.observability import count_tokens
-from interlock.store import FOREVER, Claim, Database, allowance_rows
+from interlock.store import FOREVER, Claim, Database, allowance_rows, parking_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Thinker:
             ModelUnavailable: the provider does not answer now.
             ModelRefused: the provider rejects the request; the same one will fail again.
             Fenced: the lease is gone.
+            Halted: the agent, or everything, is halted.
         """
         if subject.task.kind is TaskKind.UNDO:
             return await UndoSteps(self.database).next_answer(subject, turns)
@@ -77,6 +79,9 @@ class Thinker:
         usd = self.models.quote(request)
         claims = limits.money_claims(subject, usd, self.database.clock.now())
         async with self.database.transaction(subject.lease) as tx:
+            stop = await parking_rows.halted(tx, subject.name)
+            if stop is not None:
+                raise Halted(stop.reason)
             over = await allowance_rows.reserve(tx, claims)
             if over is not None:
                 raise Exhausted(

@@ -193,6 +193,13 @@ class PortInUse(Unavailable):
     retryable = False
 
 
+class Halted(Unavailable):
+    """A person has halted everything, or this agent; it goes on when that ends."""
+
+    code = "halted"
+    hint = "interlock resume"
+
+
 class ToolUnavailable(Unavailable):
     """A tool server can't be started, is parked, or closed the connection before the call was sent."""
 

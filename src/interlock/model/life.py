@@ -13,6 +13,7 @@ class Life:
 
     Attributes:
         rung: how many results were not accepted; the next run has a model so many steps stronger.
+        parked: what it is set aside for, while it has no segment in the queue.
     """
 
     state: TaskState
@@ -23,6 +24,7 @@ class Life:
     cancel_requested: bool
     limits: TaskLimits
     rung: int = 0
+    parked: str | None = None
 
 
 # ---- events ---------------------------------------------------------------------------------------
@@ -33,6 +35,20 @@ class Claimed:
     """A worker took the segment."""
 
     segment_no: int
+
+
+@dataclass(frozen=True)
+class PutOff:
+    """The segment that was taken may not begin now; `kind` is halt, pause or full."""
+
+    segment_no: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """Nothing keeps a task any more that was set aside."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,7 @@ class StopCause(StrEnum):
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
     DRAINED = "drained"
+    HALTED = "halted"
 
 
 @dataclass(frozen=True)
@@ -161,6 +178,8 @@ class Resolved:
 
 Event: TypeAlias = (
     Claimed
+    | PutOff
+    | Released
     | Parked
     | Decided
     | Answered

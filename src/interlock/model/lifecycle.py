@@ -22,6 +22,8 @@ from interlock.model.life import (
     Failure,
     Life,
     Parked,
+    PutOff,
+    Released,
     ReopenRun,
     Resolution,
     Resolved,
@@ -42,7 +44,7 @@ Step: TypeAlias = tuple[Life, tuple[Command, ...]]
 
 
 def _go(life: Life, state: TaskState, reason: str, *commands: Command) -> Step:
-    return replace(life, state=state, reason=reason), commands
+    return replace(life, state=state, reason=reason, parked=None), commands
 
 
 def _finish(life: Life, state: TaskState, reason: str) -> Step:
@@ -65,6 +67,22 @@ def _claimed(life: Life, event: Event) -> Step:
     if life.cancel_requested:
         return _finish(life, S.CANCELLED, life.reason)
     return _go(life, S.RUNNING, f"run {life.run_no}, segment {event.segment_no} is being worked on")
+
+
+def _put_off(life: Life, event: Event) -> Step:
+    assert isinstance(event, PutOff)
+    if event.segment_no != life.segment_no:
+        raise Conflict(f"segment {event.segment_no} is not the present one ({life.segment_no})")
+    if life.cancel_requested:
+        return _finish(life, S.CANCELLED, life.reason)
+    return replace(life, state=S.QUEUED, reason=event.reason, parked=event.kind), ()
+
+
+def _released(life: Life, event: Event) -> Step:
+    del event
+    if life.parked is None:
+        raise Conflict("the task is not set aside")
+    return _next_segment(life, S.QUEUED, "in the queue again")
 
 
 def _parked(life: Life, event: Event) -> Step:
@@ -144,6 +162,8 @@ def _stopped(life: Life, event: Event) -> Step:
         if life.cancel_requested:
             return _finish(life, S.CANCELLED, life.reason)
         return _next_segment(life, S.QUEUED, "its worker was shut down; it goes on elsewhere")
+    if event.cause is StopCause.HALTED:
+        return _put_off(life, PutOff(life.segment_no, "halt", event.reason))
     if event.cause is StopCause.CANCELLED:  # who asked for it is known here, not to the worker
         return _finish(life, S.CANCELLED, life.reason if life.cancel_requested else event.reason)
     return _finish(life, S.TIMED_OUT, event.reason)
@@ -189,6 +209,8 @@ _HELD = (S.RUNNING, S.VERIFYING)
 
 TRANSITIONS: dict[tuple[TaskState, type[Event]], Callable[[Life, Event], Step]] = {
     **{(state, Claimed): _claimed for state in _WAITING},
+    **{(state, PutOff): _put_off for state in _WAITING},
+    (S.QUEUED, Released): _released,
     (S.RUNNING, Parked): _parked,
     (S.VERIFYING, Parked): _parked,
     (S.WAITING_APPROVAL, Decided): _decided,
@@ -221,6 +243,8 @@ def advance(life: Life, event: Event) -> Step:
 
 _VERB: dict[type[Event], str] = {
     Claimed: "claiming",
+    PutOff: "putting off",
+    Released: "releasing",
     Parked: "waiting",
     Decided: "a decision",
     Answered: "an answer",

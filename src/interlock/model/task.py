@@ -114,6 +114,7 @@ class Task:
     retry_of: str | None = None
     tainted: bool = False
     rung: int = 0
+    parked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -165,14 +165,22 @@ async def resolve_call(database: Database, call_id: str, outcome: str, reason: s
         return await handle(tx, task.id, Resolved(Resolution.CONTINUE, by, f"call {call.call_no}: {outcome}"), by)
 
 
-async def set_halt(database: Database, scope: str, by: str, reason: str | None) -> bool:
-    """Halt a scope (`all`, `agent:NAME`, `tool:SERVER.NAME`), or with no reason end the halt; whether it changed."""
+async def set_halt(database: Database, scope: str, by: str, reason: str | None, *, stops: bool = False) -> bool:
+    """Halt a scope, or with no reason end the halt; whether it changed.
+
+    Args:
+        database: where.
+        scope: `all`, `agent:NAME` or `tool:SERVER.NAME`: no call starts. `queue:all` or `queue:agent:NAME`: no task does.
+        by: who.
+        reason: why.
+        stops: what is under way as well; else it ends by itself.
+    """
     async with database.transaction() as tx:
         if reason is None:
             changed = await catalog_rows.resume(tx, scope)
         else:
-            await catalog_rows.halt(tx, scope, by, reason)
+            await catalog_rows.halt(tx, scope, by, reason, stops=stops)
             changed = True
         event = "halt.ended" if reason is None else "halt.set"
-        await record(tx, AuditEntry(event, by, {"scope": scope}, {"reason": reason or ""}))
+        await record(tx, AuditEntry(event, by, {"scope": scope}, {"reason": reason or "", "stops": stops}))
         return changed

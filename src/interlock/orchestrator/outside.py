@@ -328,10 +328,10 @@ class OutsideRuns:
             signals = await task_rows.stop_signals(tx, self.presence.executor_id)
         for session in in_hand:
             lease = session.subject.lease
-            epoch, cancelled = signals.get(lease.task_id, (None, False))
-            if epoch != lease.epoch:  # it is somebody else's, or over
+            signal = signals.get(lease.task_id)
+            if signal is None or signal.epoch != lease.epoch:  # it is somebody else's, or over
                 self._drop(session)
-            elif cancelled:
+            elif signal.cancelled:
                 await self._end(session, Stopped(StopCause.CANCELLED, "cancelled"))
             elif await self._gone(session):
                 await self._end(session, Answered(0))

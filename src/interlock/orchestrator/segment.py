@@ -1,6 +1,7 @@
 """The work between two waits: claim the run, let the agent go on, verify its result, commit how it ended."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from interlock.model import (
     Exhausted,
     Failure,
     Fenced,
+    Halted,
     InterlockError,
     Lease,
     ModelAnswer,
@@ -27,6 +29,7 @@ from interlock.model import (
     NotFound,
     Observation,
     Parked,
+    PutOff,
     RequestTurn,
     RunFailed,
     StopCause,
@@ -40,9 +43,10 @@ from interlock.model import (
 )
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.judge import SecondAgent
+from interlock.orchestrator.parking import release_parked, room_of
 from interlock.orchestrator.typed_result import told
 from interlock.orchestrator.verify import Asked, Passed, Unmade, Verification, Wrong
-from interlock.store import Database, Transaction, call_rows, catalog_rows, run_rows, task_rows
+from interlock.store import Database, Transaction, call_rows, catalog_rows, parking_rows, run_rows, task_rows
 
 log = logging.getLogger("interlock.worker")
 RELEASE_TRIES = 30
@@ -56,6 +60,7 @@ class Active:
     lease: Lease
     work: "asyncio.Task[Event]"
     cause: StopCause | None = None
+    why: str = ""
     fenced: bool = False
 
 
@@ -79,7 +84,7 @@ class Segments:
         except Unavailable as error:
             return {"status": f"not claimed: {error.message}"}
         if claimed is None:
-            return {"status": "cancelled before it began"}
+            return {"status": "not begun: cancelled, or set aside"}
         lease, task = claimed
         started = time.monotonic()
         active = Active(lease, asyncio.create_task(self._work(lease, task), name=f"segment {task_id}"))
@@ -93,18 +98,31 @@ class Segments:
             return {"status": "fenced"}
         fault_point("segment.ending")
         ended = await self._end(lease, event, time.monotonic() - started)
+        if self._room(task) != parking_rows.Room():  # somebody may wait for the place
+            await self._let_others_in()
         if not isinstance(event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
             await self.gate.release(lease)
         return ended
 
     async def _claim(self, task_id: str, segment_no: int) -> tuple[Lease, Task] | None:
         async with self.database.transaction() as tx:
-            life = await handle(tx, task_id, Claimed(segment_no), f"worker:{self.executor_id}")
-            if life.state.final:
+            task = await task_rows.get(tx, task_id, lock=True)
+            obstacle = await parking_rows.obstacle(tx, task, self._room(task))
+            event = Claimed(segment_no) if obstacle is None else PutOff(segment_no, obstacle.kind, obstacle.reason)
+            life = await handle(tx, task_id, event, f"worker:{self.executor_id}")
+            if not life.state.held:
                 return None
             task = await task_rows.get(tx, task_id)
             lease = await task_rows.take_lease(tx, task, self.executor_id)
         return lease, task
+
+    async def _let_others_in(self) -> None:
+        with contextlib.suppress(Unavailable):  # else the next round of the housekeeping does it
+            await release_parked(self.database, self.project.config)
+
+    def _room(self, task: Task) -> parking_rows.Room:
+        """How many may run beside a task; going back is never kept waiting by that."""
+        return room_of(self.project.config, task.agent) if task.kind is TaskKind.AGENT else parking_rows.Room()
 
     async def _watch(self, active: Active, task: Task) -> Event | None:
         """Wait for the work under the task's remaining time; None when the lease was lost."""
@@ -119,7 +137,7 @@ class Segments:
         if active.cause is not None:
             limit = f"its working time of {task.limits.max_duration_s:g} s is used up"
             reason = limit if active.cause is StopCause.TIMED_OUT else task.state_reason
-            return Stopped(active.cause, reason)
+            return Stopped(active.cause, active.why or reason)
         if active.work.cancelled() or not active.work.done():
             return Stopped(StopCause.DRAINED, "the worker was shut down")
         error = active.work.exception()
@@ -130,6 +148,8 @@ class Segments:
     async def _failure(self, lease: Lease, task: Task, error: BaseException) -> Event:
         if isinstance(error, Exhausted):
             return Blocked(error.message)
+        if isinstance(error, Halted):
+            return Stopped(StopCause.HALTED, error.message)
         if isinstance(error, Unavailable) and error.code == "database_unavailable":
             return Stopped(StopCause.DRAINED, error.message)
         clean, refused = await self._traces(lease)
@@ -177,7 +197,7 @@ class Segments:
         """
         if isinstance(event, Parked):
             return Parked(await call_rows.open_approvals(tx, lease.task_id))
-        if isinstance(event, Stopped) and event.cause is StopCause.DRAINED:
+        if isinstance(event, Stopped) and event.cause in (StopCause.DRAINED, StopCause.HALTED):
             await self._doubt_cut_off(tx, lease)
         if isinstance(event, Blocked) and event.doubtful_call is not None:
             call = await call_rows.get(tx, event.doubtful_call)

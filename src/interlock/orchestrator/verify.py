@@ -92,7 +92,7 @@ class Verification:
             try:
                 verdict = await self._one(check)
             except Unavailable as error:
-                if error.code == "database_unavailable":
+                if error.code in ("database_unavailable", "halted"):
                     raise
                 verdict = Unmade(error.message)
             await self._keep(number, check, verdict)

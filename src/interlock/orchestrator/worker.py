@@ -6,10 +6,12 @@ import logging
 from dataclasses import dataclass
 
 from interlock.audit import keep_sequencing
+from interlock.config import Project
 from interlock.guardrails import tidy
 from interlock.model import StopCause, Unavailable
 from interlock.orchestrator.decisions import expire_approvals
 from interlock.orchestrator.engine import Engine
+from interlock.orchestrator.parking import release_parked
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import reap
 from interlock.orchestrator.segment import Segments
@@ -22,13 +24,17 @@ DRAIN_S = 20.0
 FORGET_AFTER_S = 3 * 86_400.0
 
 
-async def housekeeping(database: Database, host: Host) -> None:
-    """What any process of the fleet does for all: take over from the dead, expire questions, forget old segments."""
+async def housekeeping(database: Database, host: Host, project: Project) -> None:
+    """What any process of the fleet does for all.
+
+    Take over from the dead, expire questions, let those go on that were set aside, forget old segments.
+    """
     rounds = 0
     while True:
         try:
             await reap(database, host.place)
             await expire_approvals(database)
+            await release_parked(database, project.config)
             if rounds % 600 == 0:
                 async with database.transaction() as tx:
                     await dispatch_rows.purge(tx, FORGET_AFTER_S)
@@ -58,7 +64,9 @@ class Worker:
         await self.presence.ensure()
         chores = [
             asyncio.create_task(self._watch(stop), name="watch"),
-            asyncio.create_task(housekeeping(self.database, self.presence.host), name="housekeeping"),
+            asyncio.create_task(
+                housekeeping(self.database, self.presence.host, self.segments.project), name="housekeeping"
+            ),
             asyncio.create_task(keep_sequencing(self.database), name="sequencer"),
         ]
         try:
@@ -93,14 +101,17 @@ class Worker:
         async with self.database.transaction() as tx:
             wanted = await task_rows.stop_signals(tx, self.presence.executor_id)
         for task_id, active in in_hand.items():
-            epoch, cancelled = wanted.get(task_id, (None, False))
-            if epoch != active.lease.epoch:
+            signal = wanted.get(task_id)
+            if signal is None or signal.epoch != active.lease.epoch:
                 active.fenced = True
                 self.segments.gate.abandon(active.lease)
                 active.work.cancel("another worker has the run")
-            elif cancelled and active.cause is None:
+            elif signal.cancelled and active.cause is None:
                 active.cause = StopCause.CANCELLED
                 active.work.cancel("cancelled")
+            elif signal.halted is not None and active.cause is None:
+                active.cause, active.why = StopCause.HALTED, f"halted by {signal.halted}"
+                active.work.cancel("halted")
 
     def _stop_all(self, *, fenced: bool) -> None:
         for active in self.segments.active.values():

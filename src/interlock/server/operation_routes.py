@@ -62,7 +62,7 @@ async def halt(control: Plane, by: Principal, body: Annotated[HaltBody, Depends(
     """Halt everything, one agent, or one tool, until it is resumed."""
     if not body.reason.strip():
         raise UserError("reason: say why; it is recorded", hint=HaltBody.hint)
-    return JSONResponse(await control.halt(body.scope, body.reason, by))
+    return JSONResponse(await control.halt(body.scope, body.reason, by, stops=body.stop))
 
 
 async def resume(control: Plane, by: Principal, body: Annotated[ResumeBody, Depends(body_of(ResumeBody))]) -> Response:

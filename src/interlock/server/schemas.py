@@ -81,12 +81,16 @@ class ResolveCallBody(Body):
 
 
 class HaltBody(Body):
-    """What to halt: `all`, `agent:NAME`, `tool:SERVER` or `tool:SERVER.NAME`."""
+    """What to halt: `all`, `agent:NAME`, `tool:SERVER`, `tool:SERVER.NAME`; or to pause: `queue:all`, `queue:agent:NAME`.
+
+    With `stop`, what is under way is stopped as well; else it ends by itself.
+    """
 
     hint: ClassVar[str] = "interlock halt --reason TEXT"
 
     scope: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARS)]
+    stop: bool = False
 
 
 class ResumeBody(Body):

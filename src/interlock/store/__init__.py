@@ -17,6 +17,7 @@ from interlock.store import catalog as catalog_rows
 from interlock.store import declines as decline_rows
 from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
+from interlock.store import parking as parking_rows
 from interlock.store import rates as rate_rows
 from interlock.store import runs as run_rows
 from interlock.store import schedules as schedule_rows
@@ -95,6 +96,7 @@ __all__ = [
     "mark_prepared",
     "migrate",
     "migrations",
+    "parking_rows",
     "parse_dsn",
     "path_rows",
     "prepared",

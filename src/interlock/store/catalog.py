@@ -82,16 +82,16 @@ async def drop_pins(tx: Transaction, server: str, names: Iterable[str]) -> int:
 
 
 async def halts(tx: Transaction) -> list[Row]:
-    """Everything that is halted; shape `{scope, by, reason, at}`."""
-    return await tx.rows("select scope, by, reason, at from halt order by scope")
+    """Everything that is halted or paused; shape `{scope, by, reason, at, stops}`."""
+    return await tx.rows("select scope, by, reason, at, stops from halt order by scope")
 
 
-async def halt(tx: Transaction, scope: str, by: str, reason: str) -> None:
-    """Halt a scope."""
+async def halt(tx: Transaction, scope: str, by: str, reason: str, *, stops: bool) -> None:
+    """Halt a scope; `stops`: what is under way as well."""
     await tx.run(
-        "insert into halt (scope, by, reason, at) values (%s, %s, %s, %s) on conflict (scope) do update"
-        " set by = excluded.by, reason = excluded.reason, at = excluded.at",
-        [scope, by, reason[:2000], tx.clock.now()],
+        "insert into halt (scope, by, reason, at, stops) values (%s, %s, %s, %s, %s) on conflict (scope) do update"
+        " set by = excluded.by, reason = excluded.reason, at = excluded.at, stops = excluded.stops",
+        [scope, by, reason[:2000], tx.clock.now(), stops],
     )
 
 

@@ -85,6 +85,7 @@ async def orphans(tx: Transaction, older_than_s: float, limit: int = 100) -> lis
         "select t.id, t.segment_no, w.status from task t"
         " left join dbos.workflow_status w on w.workflow_uuid = t.id::text || ':' || t.segment_no::text"
         " where t.state in ('queued', 'delayed', 'waiting_retry', 'running', 'verifying') and t.kind <> 'outside'"
+        " and t.parked is null"
         " and t.changed_at < %s::timestamptz - make_interval(secs => %s)"
         " and (w.status is null or w.status not in ('PENDING', 'ENQUEUED', 'DELAYED')) limit %s",
         [tx.clock.now(), older_than_s, limit],

@@ -171,7 +171,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
     now = tx.clock.now()
     await tx.run(
         "update task set state = %(state)s, state_reason = %(reason)s, run_no = %(run_no)s, segment_no = %(segment_no)s,"
-        " crashes = %(crashes)s, cancel_requested = %(cancel)s, rung = %(rung)s, changed_at = %(now)s,"
+        " crashes = %(crashes)s, cancel_requested = %(cancel)s, rung = %(rung)s, parked = %(parked)s, changed_at = %(now)s,"
         " epoch = epoch + case when %(held)s then 0 else 1 end,"
         " executor_id = case when %(held)s then executor_id end,"
         " finished_at = case when %(final)s then %(now)s else finished_at end where id = %(id)s",
@@ -184,6 +184,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
             "crashes": life.crashes,
             "cancel": life.cancel_requested,
             "rung": life.rung,
+            "parked": life.parked,
             "held": held,
             "final": life.state.final,
             "now": now,
@@ -212,13 +213,30 @@ async def mark_tainted(tx: Transaction, task_id: str) -> None:
     await tx.run("update task set tainted = true where id = %s and not tainted", [task_id])
 
 
-async def stop_signals(tx: Transaction, executor_id: str) -> dict[str, tuple[int, bool]]:
-    """Epoch and cancel flag of each task that this executor holds; shape `{task_id: (epoch, cancel)}`."""
+@dataclass(frozen=True)
+class StopSignal:
+    """What a task in hand is to do.
+
+    Attributes:
+        epoch: of the lease; another one than that of the holder, and it has lost the run.
+        cancelled: it is to end.
+        halted: by whom and why it is to stop until that is over.
+    """
+
+    epoch: int
+    cancelled: bool
+    halted: str | None
+
+
+async def stop_signals(tx: Transaction, executor_id: str) -> dict[str, StopSignal]:
+    """What each task that this executor holds is to do; by its id."""
     rows = await tx.rows(
-        "select id, epoch, cancel_requested from task where executor_id = %s and state in ('running', 'verifying')",
+        "select t.id, t.epoch, t.cancel_requested, (select h.by || ': ' || h.reason from halt h"
+        " where h.stops and h.scope in ('all', 'agent:' || t.agent) order by h.scope limit 1) as halted"
+        " from task t where t.executor_id = %s and t.state in ('running', 'verifying')",
         [executor_id],
     )
-    return {str(row["id"]): (row["epoch"], row["cancel_requested"]) for row in rows}
+    return {str(row["id"]): StopSignal(row["epoch"], row["cancel_requested"], row["halted"]) for row in rows}
 
 
 async def left_outside(tx: Transaction, idle_s: float, limit: int = 20) -> list[tuple[str, bool]]:
@@ -270,6 +288,7 @@ def life_of(task: Task) -> Life:
         task.cancel_requested,
         task.limits,
         task.rung,
+        task.parked,
     )
 
 
@@ -280,7 +299,7 @@ def task_of(tx: Transaction, row: Row) -> Task:
         for name in (
             "agent", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
             "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
-            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline", "rung",
+            "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline", "rung", "parked",
         )
     }  # fmt: skip
     return Task(

@@ -170,17 +170,16 @@ async def test_a_binding_changed_in_the_database_is_refused(house: House) -> Non
     await house.control.cancel(task_id, PERSON)
 
 
-async def test_a_halt_refuses_and_the_end_of_it_lets_go_on(house: House) -> None:
+async def test_a_halted_agent_waits_and_goes_on_when_that_ends(house: House) -> None:
     await house.control.halt("agent:halted", "maintenance", PERSON)
-    view = await house.rest(await house.submit("halted", "halted"))
-    assert house.effects("halted") == []
-    assert calls_of(view)[0] == ("log.append", "denied")
-    assert "halted by person:ann: maintenance" in view["calls"][0]["result"]["text"]
+    task_id = await house.submit("halted", "halted")
+    await asyncio.sleep(2.5)
+    view = await house.control.task(task_id)
+    assert (view["state"], calls_of(view), house.effects("halted")) == ("queued", [], [])
+    assert view["state_reason"] == "agent halted is halted by person:ann: maintenance"
     await house.control.halt("agent:halted", None, PERSON)
-    if view["state"] not in FINAL:
-        await house.control.resolve(view["id"], {"resolution": "fail", "reason": "over"}, PERSON)
-    view = await house.rest(await house.submit("halted", "let-go"))
-    assert (view["state"], house.effects("let-go")) == ("completed", ["a"])
+    view = await house.rest(task_id)
+    assert (view["state"], house.effects("halted")) == ("completed", ["a"])
 
 
 async def test_a_tool_that_is_not_there_is_refused(house: House) -> None:

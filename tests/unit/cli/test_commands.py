@@ -15,6 +15,7 @@ PROMISED = (
     "demo init up down status doctor worker submit approve deny undo halt resume bench version",
     "config check|schema|apply",
     "tasks list|show|watch|cancel|retry|resolve",
+    "queue pause|resume|drain",
     "schedules list|pause|resume|trigger",
     "approvals list|show",
     "calls show|resolve",

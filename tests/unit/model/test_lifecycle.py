@@ -20,6 +20,8 @@ from interlock.model import (
     Failure,
     Life,
     Parked,
+    PutOff,
+    Released,
     ReopenRun,
     Resolution,
     Resolved,
@@ -46,6 +48,8 @@ def life(state: TaskState = TaskState.QUEUED, **changes: Any) -> Life:
 text = st.text(min_size=1, max_size=20)
 events = st.one_of(
     st.builds(Claimed, st.integers(0, 12)),
+    st.builds(PutOff, st.integers(0, 12), st.sampled_from(["halt", "pause", "full"]), text),
+    st.builds(Released),
     st.builds(Parked, st.integers(0, 3)),
     st.builds(Decided, text),
     st.builds(Answered, st.integers(0, 3)),
@@ -76,6 +80,7 @@ def check_step(before: Life, after: Life, commands: tuple[object, ...]) -> None:
         assert not enqueued
     if after.state is TaskState.ESCALATED and before.state is not TaskState.ESCALATED:
         assert CountState(TaskState.ESCALATED) in commands
+    assert after.parked is None or (after.state is TaskState.QUEUED and not enqueued), "set aside is in no queue"
     assert after.rung - before.rung in (0, len(started)), "only a new run has a stronger model"
     if before.cancel_requested:
         assert after.state in (before.state, TaskState.CANCELLED, TaskState.FAILED, TaskState.ESCALATED) or not enqueued
@@ -109,7 +114,7 @@ def test_every_state_that_is_not_final_can_reach_a_final_one() -> None:
             if state in reaching:
                 continue
             for event in _samples(kind):
-                after, _ = advance(life(state), event)
+                after, _ = advance(life(state, parked="halt" if kind is Released else None), event)
                 if after.state in reaching:
                     reaching.add(state)
                     grown = True
@@ -120,6 +125,8 @@ def test_every_state_that_is_not_final_can_reach_a_final_one() -> None:
 def _samples(kind: type) -> list[Event]:
     every: dict[type, list[Event]] = {
         Claimed: [Claimed(0)],
+        PutOff: [PutOff(0, "halt", "x")],
+        Released: [Released()],
         Parked: [Parked(0), Parked(1)],
         Decided: [Decided("x")],
         Answered: [Answered(0), Answered(1)],
@@ -170,6 +177,22 @@ def test_a_person_lets_the_same_run_go_on(resolution: Resolution) -> None:
     after, commands = advance(life(TaskState.ESCALATED), Resolved(resolution, "person:ann", "look again"))
     assert (after.state, after.run_no) == (TaskState.QUEUED, 1)
     assert commands == (ReopenRun(1), EnqueueSegment(1, 0.0))
+
+
+@pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.DELAYED, TaskState.WAITING_RETRY])
+def test_what_may_not_begin_is_set_aside_without_a_segment_and_released_with_one(state: TaskState) -> None:
+    aside, commands = advance(life(state), PutOff(0, "pause", "the queue is paused"))
+    assert (aside.state, aside.parked, aside.reason, commands) == (TaskState.QUEUED, "pause", "the queue is paused", ())
+    after, commands = advance(aside, Released())
+    assert (after.state, after.parked) == (TaskState.QUEUED, None)
+    assert commands == (EnqueueSegment(1, 0.0),)
+    with pytest.raises(Conflict, match="not set aside"):
+        advance(after, Released())
+
+
+def test_a_halt_that_stops_sets_a_running_task_aside() -> None:
+    after, _ = advance(life(TaskState.RUNNING), Stopped(StopCause.HALTED, "halted by person:ann: fire"))
+    assert (after.state, after.parked) == (TaskState.QUEUED, "halt")
 
 
 def test_a_decision_that_comes_before_the_segment_ends_is_not_lost() -> None:
