@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from interlock.app import erase_embedded
+from interlock.testing import load_recorded_runs
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
@@ -102,6 +103,29 @@ def test_a_task_from_submission_to_its_story_and_back(shell: Shell) -> None:
     undone = shell.json("undo", short, "--wait")
     assert undone["task"]["state"] == "completed"
     assert not note.exists()
+
+
+def test_a_task_leaves_as_a_recorded_run(shell: Shell, tmp_path: Path) -> None:
+    task = shell.json("submit", "Say hello to the record", "--agent", "hello", "--wait")
+    short, file = task["id"][-8:], tmp_path / "run.jsonl"
+    printed = shell.run("tasks", "export", short).stdout
+    wrote = shell.json("tasks", "export", short, "--run", "1", "--out", str(file))
+    assert (wrote["output"], wrote["lines"]) == (str(file), len(printed.splitlines()))
+    assert file.read_text() == printed == shell.run("tasks", "export", short, "--json").stdout
+    assert file.stat().st_mode & 0o777 == 0o600
+    (run,) = load_recorded_runs(file)
+    assert run.request.text == "Say hello to the record"
+    assert "workspace.restore" not in run.tools
+    tools = run.replay_tools()
+    for call in run.calls:
+        assert tools.call(call.tool, call.args).result == call.result
+    tools.finish()
+    assert "File exists" in shell.refused("tasks", "export", short, "--out", str(file), status=2)
+    assert "has no run 2" in shell.refused(
+        "tasks", "export", short, "--run", "2", "--out", str(tmp_path / "x"), status=1
+    )
+    assert not (tmp_path / "x").exists()
+    assert "first one is 1" in shell.refused("tasks", "export", short, "--run", "0", status=2)
 
 
 def test_a_destructive_call_waits_for_a_person(shell: Shell) -> None:

@@ -11,7 +11,7 @@ from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway, state_key_of
 from interlock.app.ground import Foundation, foundation
 from interlock.app.tool_host import hosted_tools, place_of
-from interlock.config import Project, Settings, ensure_key, new_id
+from interlock.config import Project, Secrets, Settings, ensure_key, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
 from interlock.model import VERSION
@@ -42,7 +42,8 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
             await keep_version(ground.database, project, runs=True)
             gateway = gateway_of(ground, settings, project, tools)
             try:
-                yield Control(ground.database, project, Fleet(ground.database, project, tools), VERSION, gateway)
+                fleet, secrets = Fleet(ground.database, project, tools), Secrets(settings.home, env)
+                yield Control(ground.database, project, fleet, VERSION, gateway, secrets)
             finally:
                 await gateway.runs.leave()
         finally:

@@ -9,12 +9,13 @@ from interlock import audit, observability, orchestrator
 from interlock.app.artifacts import artifact_of
 from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway
+from interlock.app.recording import RunExport, known_secrets
 from interlock.app.schedules import Schedules
 from interlock.app.submission import read_submission
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
-from interlock.config import Project
+from interlock.config import Project, Secrets
 from interlock.model import Conflict, InterlockError, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
     Database,
@@ -36,13 +37,19 @@ MAX_PAGE = 200
 
 @dataclass(frozen=True)
 class Control:
-    """The control plane of one project on one database; without a `gateway` no agent outside gets in."""
+    """The control plane of one project on one database.
+
+    Attributes:
+        gateway: the way in for agents outside; without one none gets in.
+        secrets: where secrets are looked up that must not leave with an export.
+    """
 
     database: Database
     project: Project
     fleet: Fleet
     version: str
     gateway: Gateway | None = None
+    secrets: Secrets | None = None
 
     @property
     def tokens(self) -> Tokens:
@@ -120,6 +127,11 @@ class Control:
             if task.state.final or task.state in (TaskState.ESCALATED, TaskState.WAITING_APPROVAL):
                 return
             await asyncio.sleep(FOLLOW_EVERY_S)
+
+    def export_task(self, task_id: str, run_no: int | None) -> AsyncIterator[dict[str, Any]]:
+        """The runs of a task, or one of them, as recorded runs: a line at a time, without secrets."""
+        export = RunExport(self.database, self.project, known_secrets(self.project, self.secrets))
+        return export.lines(task_id, run_no)
 
     async def cancel(self, task_id: str, by: str) -> dict[str, Any]:
         """Cancel a task."""

@@ -1,7 +1,7 @@
 """Proving the record: every link recomputed from the stored bytes, every record accounted for."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,3 +126,9 @@ async def listing(tx: Transaction, task_id: str | None = None, limit: int = 100)
     """Records, newest first; shape `{seq, v, id, at, tenant, event, actor, subject, detail}`; seq None while waiting."""
     rows = await audit_rows.listing(tx, task_id, limit)
     return [{"seq": row["seq"], **json.loads(bytes(row["body"]))} for row in rows]
+
+
+async def events_of(tx: Transaction, task_id: str, events: Sequence[str], limit: int) -> list[dict[str, Any]]:
+    """Records of a task that tell one of these events, oldest first; shape as of `listing`, without `seq`."""
+    rows = await audit_rows.of_task(tx, task_id, list(events), limit)
+    return [json.loads(bytes(row["body"])) for row in rows]

@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("tasks list", "tasks:list_tasks", "List tasks, newest first"),
         _entry("tasks show", "tasks:show", "The whole story of a task, and what to type next"),
         _entry("tasks watch", "tasks:watch", "Follow a task as it happens"),
+        _entry("tasks export", "tasks:export", "The runs of a task as recorded runs, to replay and to test with"),
         _entry("tasks cancel", "tasks:cancel", "Cancel a task"),
         _entry("tasks retry", "tasks:retry", "Run an escalated task again, or a final one as a new task"),
         _entry("tasks resolve", "tasks:resolve", "Decide about an escalated task"),

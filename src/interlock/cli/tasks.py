@@ -1,18 +1,22 @@
-"""`interlock tasks`: list, show, watch, cancel, retry, resolve."""
+"""`interlock tasks`: list, show, watch, export, cancel, retry, resolve."""
 
+import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
 from interlock.cli import edge
 from interlock.cli.connecting import connected
-from interlock.cli.options import Json, Reason
+from interlock.cli.options import Json, Reason, WholeNumber
 from interlock.cli.output import emit, paint_for, stream_line, terminal_width
 from interlock.cli.views.tasks import event_line, next_step, task_line, task_page, tasks_table
 from interlock.cli.waiting import status_of
-from interlock.cli.words import short
+from interlock.cli.words import count, short
 from interlock.config import SystemClock
 from interlock.model import UserError
 
@@ -73,6 +77,55 @@ def watch(task: TaskId, /, *, json: Json = False) -> int:
     if step and not json:
         print(f"next: {step}")
     return status_of(story)
+
+
+def export(
+    task: TaskId,
+    /,
+    *,
+    run: Annotated[WholeNumber | None, Parameter(help="Only the run of this number.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Write to this file, which must not exist yet; only you can read it.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Print the runs of a task as recorded runs, a line of JSON at a time: to replay, and to try policies on.
+
+    What looks like a secret is replaced; everything else is as it was, so look before you pass it on.
+    """
+    if run is not None and run < 1:
+        raise UserError(f"--run: {run} is no run; the first one is 1", hint="interlock tasks show ID")
+    with connected() as client:
+        lines = client.export_task(task, run=run)
+        if out is None:
+            for line in lines:  # JSON, with --json or without
+                print(line)
+            return edge.OK
+        number = _write_private(out, lines)
+    said = f"wrote {count(number, 'line')} to {out}"
+    emit({"output": str(out), "lines": number}, [said], as_json=json)
+    return edge.OK
+
+
+def _write_private(path: Path, lines: Iterable[str]) -> int:
+    """Write lines to a new file that only its owner reads; how many. What can't be finished is not left behind."""
+    hint = "name a file that does not exist yet"
+    lines = iter(lines)
+    first = next(lines, None)  # an error of the server comes before there is a file
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}", hint=hint) from error
+    number = 0
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            for line in chain(() if first is None else (first,), lines):
+                file.write(line + "\n")
+                number += 1
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return number
 
 
 def cancel(task: TaskId, /, *, json: Json = False) -> int:

@@ -162,6 +162,11 @@ class AsyncClient:
                 broken = error
             await asyncio.sleep(watch.pause_s(broken))
 
+    async def export_task(self, task_id: str, *, run: int | None = None) -> AsyncIterator[str]:
+        """The runs of a task, or the one of this number, as recorded runs: a line of JSON at a time."""
+        async for line in self._lines(requests.export_task(task_id, run), streaming=False):
+            yield line
+
     async def wait(self, task_id: str, *, timeout_s: float, final_only: bool = False) -> TaskStory:
         """Wait until a task is final, or needs a person (escalated, waiting for an approval) unless `final_only`.
 

@@ -104,6 +104,11 @@ def events(task_id: str) -> Request[str]:
     return Request("GET", _path("tasks", task_id, "events"))
 
 
+def export_task(task_id: str, run: int | None) -> Request[str]:
+    """The runs of a task, a line at a time."""
+    return Request("GET", _path("tasks", task_id, "export"), _query(run=run), timeout_s=SLOW_S)
+
+
 def cancel(task_id: str) -> Request[Task]:
     """Cancel a task."""
     return Request("POST", _path("tasks", task_id, "cancel"))

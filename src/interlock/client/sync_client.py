@@ -158,6 +158,10 @@ class Client:
                 broken = error
             time.sleep(watch.pause_s(broken))
 
+    def export_task(self, task_id: str, *, run: int | None = None) -> Iterator[str]:
+        """The runs of a task, or the one of this number, as recorded runs: a line of JSON at a time."""
+        yield from self._lines(requests.export_task(task_id, run), streaming=False)
+
     def wait(self, task_id: str, *, timeout_s: float, final_only: bool = False) -> TaskStory:
         """Wait until a task is final, or needs a person (escalated, waiting for an approval) unless `final_only`.
 

@@ -10,7 +10,7 @@ from interlock.guardrails.case import Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.classes import Opinion, opinion
 from interlock.guardrails.classify import class_of
-from interlock.guardrails.contracts import contract_of, refuse_unsafe_checks
+from interlock.guardrails.contracts import contract_of, is_internal, refuse_unsafe_checks
 from interlock.guardrails.expect import meets
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
@@ -45,6 +45,7 @@ __all__ = [
     "differences",
     "doubt",
     "expire",
+    "is_internal",
     "keep_artifacts",
     "mark_impossible",
     "meets",

@@ -52,6 +52,8 @@ BUILTIN: dict[str, dict[str, ToolContract]] = {
     },
 }
 
+INTERNAL = frozenset({"preview", "capture", "content", "restore"})  # of built-in servers: the gate's, shown to no agent
+
 
 def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
     """The contract of a tool: the operator's exact name, the operator's pattern, the built-in one, or an empty one.
@@ -66,6 +68,11 @@ def contract_of(server: ToolServerConfig, tool: str) -> ToolContract:
         patterns = sorted((name for name in server.contracts if fnmatchcase(tool, name)), key=len, reverse=True)
         declared = server.contracts[patterns[0]] if patterns else None
     return base if declared is None else _merge(base, declared)
+
+
+def is_internal(server: ToolServerConfig, tool: str) -> bool:
+    """Whether a tool belongs to the gate and no agent sees it; only those of built-in servers can."""
+    return server.builtin is not None and tool in INTERNAL
 
 
 def refuse_unsafe_checks(servers: Mapping[str, ToolServerConfig]) -> None:

@@ -1,4 +1,9 @@
-"""The nouns, their states, the lifecycle function and the error tree: pure, no I/O, no clock."""
+"""The nouns, their states, the lifecycle function and the error tree: pure, no I/O, no clock.
+
+What needs pydantic, the format of recorded runs, is loaded on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from interlock.model.breaker import Breaker, BreakerPhase
 from interlock.model.call import (
@@ -133,6 +138,24 @@ from interlock.model.tool import (
 )
 from interlock.model.version import VERSION
 
+if TYPE_CHECKING:
+    from interlock.model.recorded_run import (
+        PlannedCall,
+        RecordedApproval,
+        RecordedCall,
+        RecordedContract,
+        RecordedLine,
+        RecordedModel,
+        RecordedPlan,
+        RecordedRequest,
+        RecordedResult,
+        RecordedTool,
+        Recording,
+        read_recorded_line,
+        recorded_run_schema,
+        write_recorded_line,
+    )
+
 __all__ = [
     "FINAL_STATES",
     "GENESIS",
@@ -199,12 +222,23 @@ __all__ = [
     "NoteTurn",
     "Observation",
     "Parked",
+    "PlannedCall",
     "PlaybookError",
     "PlaybookFailed",
     "PolicyError",
     "PortInUse",
     "PutOff",
     "RateLimited",
+    "RecordedApproval",
+    "RecordedCall",
+    "RecordedContract",
+    "RecordedLine",
+    "RecordedModel",
+    "RecordedPlan",
+    "RecordedRequest",
+    "RecordedResult",
+    "RecordedTool",
+    "Recording",
     "Released",
     "ReopenRun",
     "RequestTurn",
@@ -251,6 +285,20 @@ __all__ = [
     "catalog",
     "leaf_hash",
     "link_hash",
+    "read_recorded_line",
     "record_body",
+    "recorded_run_schema",
     "unanswered",
+    "write_recorded_line",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Load a name that needs pydantic, and keep it."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from interlock.model import recorded_run
+
+        globals()[name] = vars(recorded_run)[name]
+        return globals()[name]

@@ -1,19 +1,17 @@
 """The routes of whoever runs the system: state, audit, halt, agents, metrics, shutting down."""
 
-import json
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from interlock.model import NotFound, UserError
 from interlock.server.access import Plane, Principal
 from interlock.server.bodies import body_of
 from interlock.server.route import API, Route
 from interlock.server.schemas import HaltBody, Nothing, ResumeBody
+from interlock.server.streaming import LINES_TYPE, lines_of
 
-LINES_TYPE = "application/x-ndjson"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -45,17 +43,7 @@ async def verify(
 
 async def export(control: Plane) -> Response:
     """The whole chain of the audit, a JSON object a line; it can be verified anywhere."""
-    steps = control.export_audit()
-    first = await anext(steps, None)  # an error before the first line is an answer of its own
-    return StreamingResponse(_lines(first, steps), media_type=LINES_TYPE)
-
-
-async def _lines(first: dict[str, Any] | None, steps: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    if first is None:
-        return
-    yield json.dumps(first) + "\n"
-    async for step in steps:
-        yield json.dumps(step) + "\n"
+    return await lines_of(control.export_audit())
 
 
 async def halt(control: Plane, by: Principal, body: Annotated[HaltBody, Depends(body_of(HaltBody))]) -> Response:

@@ -1,4 +1,4 @@
-"""What happens to a task as Server-Sent Events, with heartbeats, until there is no more to come."""
+"""Answers that are sent bit by bit: what happens to a task as Server-Sent Events, with heartbeats; lines of JSON."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from interlock.server.problems import problem
 
 HEARTBEAT_S = 15.0
 MAX_STREAMS = 64
+LINES_TYPE = "application/x-ndjson"
 _BEAT = ": beat\n\n"
 
 
@@ -115,6 +116,19 @@ async def follow(request: Request, steps: AsyncGenerator[dict[str, Any]]) -> Eve
         await following.close()
         raise
     return EventStream(following, done)
+
+
+async def lines_of(steps: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
+    """An answer of one JSON object a line, once the first one is there: an error before it is an answer of its own."""
+    first = await anext(steps, None)
+
+    async def lines() -> AsyncIterator[str]:
+        if first is not None:
+            yield json.dumps(first) + "\n"
+            async for step in steps:
+                yield json.dumps(step) + "\n"
+
+    return StreamingResponse(lines(), media_type=LINES_TYPE)
 
 
 async def _next(steps: AsyncGenerator[dict[str, Any]]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The routes of tasks: take in, list, show, follow, cancel, retry, resolve, undo."""
+"""The routes of tasks: take in, list, show, follow, export, cancel, retry, resolve, undo."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, cast
@@ -11,9 +11,10 @@ from interlock.server.access import Plane, Principal
 from interlock.server.bodies import body_of
 from interlock.server.route import API, Route
 from interlock.server.schemas import Nothing, ResolveBody, RetryBody, SubmitBody
-from interlock.server.streaming import follow
+from interlock.server.streaming import LINES_TYPE, follow, lines_of
 
 MAX_PAGE = 200
+MAX_RUN = 1_000_000
 
 
 async def submit(
@@ -66,6 +67,15 @@ async def events(request: Request, control: Plane, task_id: str) -> Response:
     return await follow(request, cast("AsyncGenerator[dict[str, Any]]", control.follow(task_id)))
 
 
+async def export(
+    control: Plane,
+    task_id: str,
+    run: Annotated[int | None, Query(ge=1, le=MAX_RUN, description="only this run")] = None,
+) -> Response:
+    """The runs of a task as recorded runs, version 1: a JSON object a line, as docs/recorded-runs.md says."""
+    return await lines_of(control.export_task(task_id, run))
+
+
 async def cancel(
     control: Plane, by: Principal, task_id: str, body: Annotated[Nothing, Depends(body_of(Nothing))]
 ) -> Response:
@@ -108,6 +118,7 @@ ROUTES = (
     Route("GET", f"{API}/tasks/{{task_id}}", show),
     Route("GET", f"{API}/tasks/{{task_id}}/calls", calls),
     Route("GET", f"{API}/tasks/{{task_id}}/events", events, media_type="text/event-stream"),
+    Route("GET", f"{API}/tasks/{{task_id}}/export", export, media_type=LINES_TYPE),
     Route("POST", f"{API}/tasks/{{task_id}}/cancel", cancel),
     Route("POST", f"{API}/tasks/{{task_id}}/retry", retry, RetryBody),
     Route("POST", f"{API}/tasks/{{task_id}}/resolve", resolve, ResolveBody),

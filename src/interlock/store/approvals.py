@@ -65,6 +65,18 @@ async def listing(tx: Transaction, *, pending_only: bool, limit: int = 200) -> l
     return [_approval(tx, row) for row in rows]
 
 
+async def of_task(tx: Transaction, task_id: str) -> list[Approval]:
+    """All questions about calls of a task, oldest first."""
+    rows = await tx.rows("select * from approval where task_id = %s order by requested_at, id", [task_id])
+    return [_approval(tx, row) for row in rows]
+
+
+async def of_calls(tx: Transaction, call_ids: list[str]) -> list[Approval]:
+    """All questions about these calls, oldest first."""
+    rows = await tx.rows("select * from approval where call_id = any(%s) order by requested_at, id", [call_ids])
+    return [_approval(tx, row) for row in rows]
+
+
 async def set_state(tx: Transaction, approval: Approval) -> None:
     """Store state and decision."""
     await tx.run(

@@ -72,3 +72,11 @@ async def listing(tx: Transaction, task_id: str | None, limit: int) -> list[Row]
         " where %(task)s::uuid is null or r.task_id = %(task)s::uuid order by r.at desc, r.id desc limit %(limit)s",
         {"task": task_id, "limit": limit},
     )
+
+
+async def of_task(tx: Transaction, task_id: str, events: list[str], limit: int) -> list[Row]:
+    """Records of a task that tell one of these events, oldest first; shape `{at, body}`."""
+    return await tx.rows(
+        "select at, body from audit_record where task_id = %s and event = any(%s) order by at, id limit %s",
+        [task_id, events, limit],
+    )

@@ -69,6 +69,21 @@ async def of_task(tx: Transaction, task_id: str) -> list[Call]:
     return [call_of(tx, row) for row in rows]
 
 
+async def page_of_run(tx: Transaction, task_id: str, run_no: int, after: int, limit: int) -> list[Call]:
+    """Calls of a run in order, those with a number above `after`."""
+    rows = await tx.rows(
+        "select * from call where task_id = %s and run_no = %s and call_no > %s order by call_no limit %s",
+        [task_id, run_no, after, limit],
+    )
+    return [call_of(tx, row) for row in rows]
+
+
+async def tools_of_run(tx: Transaction, task_id: str, run_no: int) -> set[str]:
+    """What was called in a run, by name."""
+    rows = await tx.rows("select distinct tool from call where task_id = %s and run_no = %s", [task_id, run_no])
+    return {row["tool"] for row in rows}
+
+
 async def in_state(tx: Transaction, task_id: str, state: CallState) -> list[Call]:
     """The calls of a task that are in a state, in order; the others are not even opened."""
     rows = await tx.rows("select * from call where task_id = %s and state = %s order by call_no", [task_id, state])

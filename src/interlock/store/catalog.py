@@ -51,6 +51,13 @@ async def accepted_tools(tx: Transaction) -> list[ToolRef]:
     return [ToolRef(row["server"], row["name"]) for row in rows]
 
 
+async def accepted_definitions(tx: Transaction, servers: list[str]) -> list[Row]:
+    """The accepted tools of some servers with their definitions; shape `{server, name, definition}`."""
+    return await tx.rows(
+        "select server, name, definition from tool_pin where server = any(%s) order by server, name", [servers]
+    )
+
+
 async def accept_pin(tx: Transaction, definition: ToolDefinition, by: str, *, replace: bool) -> bool:
     """Accept a definition; without `replace` an accepted one stays as it is, and the answer is False.
 

@@ -98,6 +98,19 @@ async def history(tx: Transaction, task_id: str, run_no: int) -> tuple[Turn, ...
     )
 
 
+async def last_model_turn(tx: Transaction, task_id: str, run_no: int) -> Turn | None:
+    """What a model said last in a run, if it said anything."""
+    row = await tx.row(
+        "select kind, body, seq from turn where task_id = %s and run_no = %s and kind = 'model' order by seq desc limit 1",
+        [task_id, run_no],
+    )
+    return (
+        None
+        if row is None
+        else _turn(row["kind"], tx.sealer.open(row["body"], turn_place(task_id, run_no, row["seq"])))
+    )
+
+
 async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
     """All turns of all runs for showing; shape `{run_no, seq, kind, body, at}`; provider messages left out."""
     rows = await tx.rows(

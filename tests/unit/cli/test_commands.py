@@ -14,7 +14,7 @@ ALL = list(entries())
 PROMISED = (
     "demo init up down status doctor worker submit approve deny undo halt resume bench version",
     "config check|schema|apply",
-    "tasks list|show|watch|cancel|retry|resolve",
+    "tasks list|show|watch|export|cancel|retry|resolve",
     "queue pause|resume|drain",
     "schedules list|pause|resume|trigger",
     "approvals list|show",

@@ -41,6 +41,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Any]] = [
     ("tasks", (), {"state": "queued", "cursor": "abcd"}, "GET", "/api/v1/tasks?state=queued&cursor=abcd&limit=50", None),
     ("task", ("abcd",), {}, "GET", "/api/v1/tasks/abcd", None),
     ("task_calls", ("abcd",), {}, "GET", "/api/v1/tasks/abcd/calls", None),
+    ("export_task", ("abcd",), {"run": 2}, "GET", "/api/v1/tasks/abcd/export?run=2", None),
     ("cancel", ("abcd",), {}, "POST", "/api/v1/tasks/abcd/cancel", None),
     ("retry", ("abcd",), {"reason": "x"}, "POST", "/api/v1/tasks/abcd/retry", {"reason": "x"}),
     ("resolve", ("abcd", "accept"), {"reason": "x"}, "POST", "/api/v1/tasks/abcd/resolve",

@@ -98,6 +98,11 @@ class FakeControl:
         finally:
             self.closed += 1
 
+    async def export_task(self, task_id: str, run_no: int | None) -> AsyncIterator[dict[str, Any]]:
+        self._note("export_task", task_id, run_no)
+        for number in (1, 2):
+            yield {"v": 1, "n": number}
+
     async def cancel(self, task_id: str, by: str) -> dict[str, Any]:
         self._note("cancel", task_id, by)
         return {"id": task_id, "state": "cancelled"}

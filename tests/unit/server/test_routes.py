@@ -48,6 +48,8 @@ async def test_an_idempotency_key_must_be_one(http: httpx.AsyncClient, header: s
         ("GET", "/tasks", None, 200, ("tasks", (None, None, None, 50))),
         ("GET", "/tasks/abcd", None, 200, ("task", ("abcd",))),
         ("GET", "/tasks/abcd/calls", None, 200, ("calls", ("abcd",))),
+        ("GET", "/tasks/abcd/export", None, 200, ("export_task", ("abcd", None))),
+        ("GET", "/tasks/abcd/export?run=2", None, 200, ("export_task", ("abcd", 2))),
         ("POST", "/tasks/abcd/cancel", None, 200, ("cancel", ("abcd", ADMIN))),
         ("POST", "/tasks/abcd/cancel", {}, 200, ("cancel", ("abcd", ADMIN))),
         ("POST", "/tasks/abcd/retry", None, 200, ("retry", ("abcd", "", ADMIN))),
@@ -100,6 +102,10 @@ async def test_agents_tools_metrics_and_export(http: httpx.AsyncClient) -> None:
     metrics = await http.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert metrics.text == "interlock_build_info 1\n"
+    answer = await http.get("/api/v1/tasks/abcd/export")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(line)["n"] for line in answer.text.splitlines()] == [1, 2]
+    assert (await http.get("/api/v1/tasks/abcd/export?run=0")).status_code == 422
     lines = (await http.get("/api/v1/audit/export")).text.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [1, 2]
 
