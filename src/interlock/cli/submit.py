@@ -77,7 +77,9 @@ def submit(
 def _outcome(client: "Client", task: dict[str, Any], *, as_json: bool) -> int:
     """Wait for the task, print how it ended and what to type next."""
     story = wait_for(client, task["id"], quiet=as_json)
-    emit({**story, "created": task["created"]}, outcome_lines(story, paint_for(sys.stdout)), as_json=as_json)
+    known = [] if task["created"] else ["an equal task was there already, and is not final; this is how it stands:"]
+    lines = [*known, *outcome_lines(story, paint_for(sys.stdout))]
+    emit({**story, "created": task["created"]}, lines, as_json=as_json)
     return status_of(story)
 
 

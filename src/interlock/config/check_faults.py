@@ -8,7 +8,7 @@ from interlock.config.check_schema import CheckConfig
 from interlock.config.fault_parts import Fault, Known, expect_faults, pattern_faults, tool_faults
 from interlock.config.problems import quoted
 from interlock.config.yaml_marks import Loc
-from interlock.config.yaml_models import did_you_mean
+from interlock.config.yaml_models import describe_fault, did_you_mean
 from interlock.model import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_checks(given: list[Any], agent: "AgentConfig", config: "Config") -> tup
             check = CheckConfig.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
-            words = str(fault["msg"]).removeprefix("Value error, ")
+            words = describe_fault(fault, CheckConfig.model_json_schema(by_alias=True), CheckConfig)
             raise UserError(f"{_place(('checks', index, *fault['loc']))}: {words}", hint=HINT) from error
         for loc, words in check_faults(check, agent, config, known, ("checks", index)):
             raise UserError(f"{_place(loc)}: {words}", hint=HINT)

@@ -83,7 +83,7 @@ def shape_problems(
     """The faults that pydantic found, in our words and with their lines; `above` is where the model's data stands."""
     schema = model_class.model_json_schema(by_alias=True)
     faults = error.errors(include_url=False)
-    return [locate.problem((*above, *fault["loc"]), _describe(fault, schema, model_class)) for fault in faults]
+    return [locate.problem((*above, *fault["loc"]), describe_fault(fault, schema, model_class)) for fault in faults]
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
@@ -97,7 +97,8 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return "expected one of " + ", ".join(sorted(known)[:20]) + more
 
 
-def _describe(fault: ErrorDetails, schema: dict[str, Any], model_class: type[BaseModel]) -> str:
+def describe_fault(fault: ErrorDetails, schema: dict[str, Any], model_class: type[BaseModel]) -> str:
+    """What one fault that pydantic found is, in our words; `schema` is that of the model it was found in."""
     loc, kind = fault["loc"], fault["type"]
     if kind == "extra_forbidden":
         return _unknown_key(loc, schema, model_class)

@@ -109,7 +109,8 @@ def _answered(life: Life, event: Event) -> Step:
     assert isinstance(event, Answered)
     if event.checks == 0:
         return _finish(life, S.COMPLETED, "finished; no checks were asked for")
-    return _go(life, S.VERIFYING, f"finished; {event.checks} checks are being made")
+    checks = "1 check is" if event.checks == 1 else f"{event.checks} checks are"
+    return _go(life, S.VERIFYING, f"finished; {checks} being made")
 
 
 def _verified(life: Life, event: Event) -> Step:
@@ -129,7 +130,7 @@ def _run_failed(life: Life, event: Event) -> Step:
 
 def _after_failure(life: Life, event: RunFailed) -> Step:
     if event.failure is Failure.REFUSED:
-        return _escalate(life, f"{event.reason}; it was refused what it needs, so a person decides")
+        return _escalate(life, f"{event.reason.rstrip('.')}; it was refused what it needs, so a person decides")
     if life.run_no >= life.limits.max_runs:
         return _escalate(life, f"{event.reason} (run {life.run_no} of {life.limits.max_runs}, the last)")
     if event.failure is Failure.WRONG:

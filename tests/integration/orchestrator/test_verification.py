@@ -209,7 +209,7 @@ async def test_a_wrong_result_is_tried_again_by_the_next_stronger_model(house: H
         ({"file": "x", "expect": {"exits": True}}, "did you mean 'exists'?"),
         ({"file": "x", "at_least": 2}, "found `at_least` beside `file`"),
         ({"command": "true", "server": "files"}, "checks[0].server: found 'files'"),
-        ({"fiel": "x"}, "checks[0].fiel: Extra inputs are not permitted"),
+        ({"fiel": "x"}, "checks[0].fiel: unknown key; did you mean 'file'?"),
     ],
 )
 async def test_a_check_that_is_none_is_refused_with_its_place(house: House, check: dict[str, Any], words: str) -> None:

@@ -8,6 +8,9 @@ from interlock.cli.views.effects import argument_lines, effect_lines, effect_sum
 from interlock.cli.words import age, block, clean, moment, one_line, short, span
 
 
+ACCEPT = "interlock.accept_result"
+
+
 def approvals_table(items: list[dict[str, Any]], now: datetime.datetime, paint: Paint, width: int | None) -> list[str]:
     """Questions, oldest first."""
     if not items:
@@ -36,15 +39,16 @@ def approval_page(item: dict[str, Any], now: datetime.datetime, paint: Paint) ->
     shown = item["shown"]
     traits = [shown.get("class") or "unclassified"]
     traits += ["sends data out"] if shown.get("egress") else []
-    traits += ["can be taken back" if shown.get("reversible") else "can NOT be taken back"]
+    result = shown.get("tool") == ACCEPT  # a result that waits for a person, no call that changes anything
+    traits += [] if result else ["can be taken back" if shown.get("reversible") else "can NOT be taken back"]
     if shown.get("tainted"):
         traits.append("the task has read untrusted content")
     pairs: list[tuple[str, str | None]] = [
         ("task", short(item["task"])),
         ("agent", clean(str(shown.get("agent", "")))),
         ("request", clean(str(shown.get("request", "")))),
-        ("tool", paint(clean(str(shown.get("tool", ""))), "bold")),
-        ("class", ", ".join(traits)),
+        ("tool", paint("a result, to be accepted" if result else clean(str(shown.get("tool", ""))), "bold")),
+        ("class", None if result else ", ".join(traits)),
         ("asked because", "\n".join(_why(shown))),
         ("agent says", one_line(shown.get("agent_reason") or "", 400)),
         ("plan entry", shown.get("plan_entry")),
@@ -55,7 +59,7 @@ def approval_page(item: dict[str, Any], now: datetime.datetime, paint: Paint) ->
     lines = [f"approval {paint(short(item['id']), 'bold')}  {paint.state(item['state'])}", *fields(pairs, paint)]
     lines += [f"  {paint('arguments', 'dim')}", *argument_lines(shown.get("args") or {}, 4)]
     lines += effect_lines(shown.get("effect"), paint)
-    if not shown.get("effect"):
+    if not shown.get("effect") and not result:
         lines.append(f"  {paint('effect', 'dim')}  can't be shown beforehand")
     return [*lines, f"  {paint('bound to', 'dim')}  {item['binding_sha256']}"]
 
