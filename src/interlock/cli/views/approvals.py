@@ -7,7 +7,6 @@ from interlock.cli.output import Paint, fields, table
 from interlock.cli.views.effects import argument_lines, effect_lines, effect_summary
 from interlock.cli.words import age, block, clean, moment, one_line, short, span
 
-
 ACCEPT = "interlock.accept_result"
 
 
