@@ -279,14 +279,21 @@ class Control:
             raise UserError(
                 f"scope: '{scope}' is neither 'all' nor 'agent:NAME' nor 'tool:NAME', nor 'queue:' and one of the first two"
             )
-        if kind == "agent" and name not in self.project.config.agents and reason is not None:
-            raise UnknownAgent(f"there is no agent '{name}'")
+        if kind == "agent" and reason is not None and not await self._is_known(name):
+            raise UnknownAgent(f"there is no agent '{name}', so nothing would be halted")
         if stops and scope.startswith(("tool:", "queue:")):
             raise UserError(
                 "stop: only all agents or one can be stopped; of a tool or a queue, what runs ends by itself"
             )
         changed = await orchestrator.set_halt(self.database, scope, by, reason, stops=stops)
         return {"scope": scope, "halted": reason is not None, "changed": changed}
+
+    async def _is_known(self, agent: str) -> bool:
+        """Whether an agent is configured, or was when a task of it came in."""
+        if agent in self.project.config.agents:
+            return True
+        async with self.database.transaction() as tx:
+            return bool(await task_rows.listing(tx, Page(agent=agent, limit=1)))
 
     async def status(self) -> dict[str, Any]:
         """Is it healthy, in one object; `warnings` says why not."""
