@@ -12,6 +12,7 @@ from interlock.model import (
     Lease,
     RequestTurn,
     Task,
+    TaskKind,
     ToolContract,
     ToolDefinition,
     ToolRef,
@@ -41,6 +42,11 @@ class Subject:
     def name(self) -> str:
         """The agent's name."""
         return self.task.agent
+
+    @property
+    def checks_result(self) -> bool:
+        """Whether it is a check of a result: people are asked by a check of that kind, or not at all."""
+        return self.read_only and self.task.kind is TaskKind.AGENT
 
     @property
     def actor(self) -> str:

@@ -188,7 +188,7 @@ class Gate:
                 raise ToolRefused(f"a check may only read, and {case.ref} is {case.action_class}")
             if case.decision is Decision.DENY:
                 raise ToolRefused("; ".join(case.reasons))
-            if case.subject.read_only and case.decision is Decision.ASK:
+            if case.subject.checks_result and case.decision is Decision.ASK:
                 raise ToolRefused(f"nobody is asked on behalf of a check: {'; '.join(case.reasons)}")
             if case.action_class is not ActionClass.READ:
                 case = self._after_trial(await self._trials.stage(case))

@@ -145,7 +145,8 @@ def _hints(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
         if _same(before, after) and (name in old) == (name in new):
             continue
         field = f"hints.{name}"
-        if isinstance(before or after, str):
+        texts = [value for value in (before, after) if value is not None]
+        if texts and all(isinstance(value, str) for value in texts):
             found += _texts(field, before, after)
             continue
         default, harmless = _HINTS.get(name, (None, object()))

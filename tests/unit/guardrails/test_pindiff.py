@@ -155,3 +155,9 @@ def test_a_renamed_tool_is_guessed() -> None:
     assert [(pair.old, pair.new) for pair in found] == [("write", "write_file")]
     assert renamed({"a": OLD}, {"b": OLD, "c": OLD}) == (Renamed("a", "b", 1.0),)
     assert renamed({}, {"b": OLD}) == ()
+
+
+def test_a_hint_that_was_a_text_and_is_a_truth_value_now_is_shown() -> None:
+    old = {"annotations": {"title": "a"}}
+    assert differences(old, {"annotations": {"title": True}})
+    assert differences(old, {"annotations": {}})

@@ -162,8 +162,8 @@ class FakeControl:
         for number in (1, 2):
             yield {"seq": number}
 
-    async def halt(self, scope: str, reason: str | None, by: str) -> dict[str, Any]:
-        self._note("halt", scope, reason, by)
+    async def halt(self, scope: str, reason: str | None, by: str, *, stops: bool = False) -> dict[str, Any]:
+        self._note("halt", scope, reason, by, *(["stops"] if stops else []))
         return {"scope": scope, "halted": reason is not None, "changed": True}
 
     async def status(self) -> dict[str, Any]:

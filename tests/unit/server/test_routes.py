@@ -72,6 +72,7 @@ async def test_an_idempotency_key_must_be_one(http: httpx.AsyncClient, header: s
         ("GET", "/audit/verify", None, 200, ("verify_audit", (None,))),
         ("GET", f"/audit/verify?number=4&link={HASH}", None, 200, ("verify_audit", ((4, HASH),))),
         ("POST", "/halt", {"scope": "all", "reason": "smoke"}, 200, ("halt", ("all", "smoke", ADMIN))),
+        ("POST", "/halt", {"scope": "all", "reason": "x", "stop": True}, 200, ("halt", ("all", "x", ADMIN, "stops"))),
         ("POST", "/resume", {"scope": "all"}, 200, ("halt", ("all", None, ADMIN))),
         ("GET", "/status", None, 200, ("status", ())),
     ],
