@@ -13,9 +13,11 @@ from interlock.app.gateway import Gateway, MadeCall, OfferedTool, OutsideAgent
 from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 from interlock.app.installing import InstallFinding, install_packages
+from interlock.app.proofs import Sent
 from interlock.app.tokens import Tokens
 from interlock.app.tool_host import host_tools, log_in
 from interlock.app.tool_tests import ServerTest, try_tools
+from interlock.app.triggers import Triggers, path_of, signed_headers
 
 __all__ = [
     "Control",
@@ -29,9 +31,11 @@ __all__ = [
     "OfferedTool",
     "Order",
     "OutsideAgent",
+    "Sent",
     "ServerFinding",
     "ServerTest",
     "Tokens",
+    "Triggers",
     "check_project",
     "classify_definition",
     "control_of",
@@ -47,8 +51,10 @@ __all__ = [
     "keep_house",
     "keep_version",
     "log_in",
+    "path_of",
     "prepare",
     "run_benchmark",
+    "signed_headers",
     "this_host",
     "try_tools",
     "usual_effort",

@@ -11,6 +11,7 @@ from interlock.app.fleet import Fleet
 from interlock.app.gateway import GATEWAY, Gateway, state_key_of
 from interlock.app.ground import Foundation, foundation
 from interlock.app.tool_host import hosted_tools, place_of
+from interlock.app.triggers import Triggers
 from interlock.config import Project, Secrets, Settings, ensure_key, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
@@ -41,9 +42,11 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
         try:
             await keep_version(ground.database, project, runs=True)
             gateway = gateway_of(ground, settings, project, tools)
+            triggers = Triggers(ground.database, project, Secrets(settings.home, env))
+            fleet = Fleet(ground.database, project, tools)
             try:
                 fleet, secrets = Fleet(ground.database, project, tools), Secrets(settings.home, env)
-                yield Control(ground.database, project, fleet, VERSION, gateway, secrets)
+                yield Control(ground.database, project, fleet, VERSION, gateway, secrets, triggers)
             finally:
                 await gateway.runs.leave()
         finally:

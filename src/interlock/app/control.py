@@ -14,6 +14,7 @@ from interlock.app.schedules import Schedules
 from interlock.app.submission import read_submission
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
+from interlock.app.triggers import Triggers
 from interlock.app.views import approval_view, call_view, run_view, task_view, when
 from interlock.config import Project, Secrets
 from interlock.model import Conflict, InterlockError, Resolution, TaskState, UnknownAgent, UserError
@@ -42,6 +43,7 @@ class Control:
     Attributes:
         gateway: the way in for agents outside; without one none gets in.
         secrets: where secrets are looked up that must not leave with an export.
+        triggers: the way in for signed webhooks; without it none starts anything.
     """
 
     database: Database
@@ -50,6 +52,7 @@ class Control:
     version: str
     gateway: Gateway | None = None
     secrets: Secrets | None = None
+    triggers: Triggers | None = None
 
     @property
     def tokens(self) -> Tokens:
@@ -98,7 +101,8 @@ class Control:
             view["runs"] = [run_view(row) for row in await run_rows.runs(tx, whole)]
             view["turns"] = [{**turn, "at": when(turn["at"])} for turn in await run_rows.turns(tx, whole)]
             view["calls"] = [call_view(call) for call in await call_rows.of_task(tx, whole)]
-            view["allowances"] = await _allowances(tx, whole)
+            rows = await allowance_rows.of_scope(tx, f"task:{whole}")
+            view["allowances"] = [{**row, "window_at": when(row["window_at"])} for row in rows]
         return view
 
     async def calls(self, task_id: str) -> list[dict[str, Any]]:
@@ -318,6 +322,8 @@ class Control:
         ]
         if self.project.config.schedules and current != self.project.sha256:
             warnings.append("another configuration was started since: its schedules are carried out, not those of here")
+        if self.triggers is not None:
+            warnings += [f"trigger {name} lets nothing in: {why}" for name, why in self.triggers.problems()]
         if states.get("escalated"):
             warnings.append(f"{states['escalated']} tasks are escalated: interlock tasks list --state escalated")
         return {
@@ -343,6 +349,8 @@ class Control:
 
     async def metrics(self) -> bytes:
         """The text that Prometheus scrapes."""
+        if self.triggers is not None:
+            await self.triggers.tell()
         return await observability.exposition(self.database, self.version)
 
     async def ready(self) -> None:

@@ -12,7 +12,7 @@ from interlock.store import Database, database_facts
 async def keep_house(control: Control) -> None:
     """Take over from dead workers, expire questions, keep the audit chain and schedules, watch tools and agents outside.
 
-    Until it is cancelled.
+    And tell of deliveries that were refused. Until it is cancelled.
     """
     chores = [
         asyncio.create_task(
@@ -22,6 +22,8 @@ async def keep_house(control: Control) -> None:
         asyncio.create_task(control.fleet.watch(), name="tools"),
         asyncio.create_task(orchestrator.keep_schedules(control.database, control.project), name="schedules"),
     ]
+    if control.triggers is not None:
+        chores.append(asyncio.create_task(control.triggers.watch(), name="triggers"))
     if control.gateway is not None:
         chores.append(asyncio.create_task(control.gateway.runs.watch(), name="gateway"))
     try:

@@ -63,6 +63,8 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
         _entry("schedules pause", "schedules:pause", "Submit nothing of a schedule until it is resumed"),
         _entry("schedules resume", "schedules:resume", "Let a schedule go on from now"),
         _entry("schedules trigger", "schedules:trigger", "Submit the task of a schedule now"),
+        _entry("triggers list", "triggers:list_triggers", "Where other programs start tasks, and what became of them"),
+        _entry("triggers test", "triggers:send_test", "Prove a payload and send it, as another program would"),
     ),
     "Decide": (
         _entry("approvals list", "approvals:list_approvals", "Questions that wait for a person"),
@@ -111,6 +113,7 @@ GROUPS = {
     "tasks": "List, show, follow and steer tasks.",
     "queue": "The queue as a whole: pause, resume, drain.",
     "schedules": "Tasks that come by themselves: list, pause, resume, trigger.",
+    "triggers": "Tasks that signed requests of other programs start: list, test.",
     "approvals": "Questions that wait for a person.",
     "calls": "Calls of tools, as the ledger has them.",
     "agents": "The configured agents.",

@@ -15,6 +15,7 @@ from interlock.client.shapes import (
     Approval,
     Call,
     Chain,
+    Delivered,
     Halted,
     Resolution,
     Status,
@@ -275,6 +276,19 @@ class AsyncClient:
     async def trigger_schedule(self, name: str) -> dict[str, Any]:
         """Submit the task of a schedule now; the task."""
         return await self._send(requests.steer_schedule(name, "trigger"))
+
+    async def triggers(self) -> list[dict[str, Any]]:
+        """The triggers, with what became of what they were sent."""
+        return (await self._send(requests.triggers()))["items"]
+
+    async def deliver(self, name: str, body: bytes, headers: Mapping[str, str]) -> Delivered:
+        """Send a trigger what another program would, with the headers that prove it; the tasks.
+
+        Raises:
+            Unauthorized: the proof is not right, or there is no such trigger.
+            RateLimited: it is to be sent again later.
+        """
+        return await self._send(requests.deliver(name, body, headers))
 
     async def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""

@@ -96,6 +96,10 @@ class Target:
             given["params"] = dict(request.query)
         if request.body is not None:
             given["json"] = request.body
+        if request.content is not None:
+            given["content"] = request.content
+        if request.headers:
+            given["headers"] = dict(request.headers)
         wait_s = STREAM_TIMEOUT_S if streaming else request.timeout_s
         if wait_s is not None:
             given["timeout"] = httpx.Timeout(wait_s, connect=CONNECT_TIMEOUT_S)

@@ -9,6 +9,7 @@ from interlock.client.shapes import (
     Approval,
     Call,
     Chain,
+    Delivered,
     Halted,
     Status,
     Submitted,
@@ -53,6 +54,8 @@ class Request(Generic[Answer]):
         path: below the server's URL, quoted.
         query: without what is None.
         body: as JSON; None sends none.
+        content: a body as it is, instead.
+        headers: more than those of every request.
         timeout_s: for the answer; None means the client's own.
     """
 
@@ -61,6 +64,8 @@ class Request(Generic[Answer]):
     query: Mapping[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
     timeout_s: float | None = None
+    content: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def _path(*parts: str) -> str:
@@ -197,6 +202,17 @@ def schedules() -> Request[Items]:
 def steer_schedule(name: str, verb: str) -> Request[dict[str, Any]]:
     """Pause, resume or trigger one."""
     return Request("POST", _path("schedules", name, verb))
+
+
+def triggers() -> Request[Items]:
+    """The triggers."""
+    return Request("GET", _path("triggers"))
+
+
+def deliver(name: str, body: bytes, headers: Mapping[str, str]) -> Request[Delivered]:
+    """Send a trigger what another program would."""
+    given = {"Content-Type": "application/json", **headers}
+    return Request("POST", _path("triggers", name), content=body, headers=given)
 
 
 def agents() -> Request[Items]:

@@ -136,6 +136,14 @@ class Halted(TypedDict):
     changed: bool
 
 
+class Delivered(TypedDict):
+    """What became of a delivery: `fired`, `duplicate` or `ignored`; each of the tasks as `{id, state, created}`."""
+
+    trigger: str
+    outcome: str
+    tasks: list[dict[str, Any]]
+
+
 class Token(TypedDict):
     """A token of an agent outside; `token`, the secret itself, is there only when it is made."""
 

@@ -14,6 +14,7 @@ from interlock.client.shapes import (
     Approval,
     Call,
     Chain,
+    Delivered,
     Halted,
     Resolution,
     Status,
@@ -269,6 +270,19 @@ class Client:
     def trigger_schedule(self, name: str) -> dict[str, Any]:
         """Submit the task of a schedule now; the task."""
         return self._send(requests.steer_schedule(name, "trigger"))
+
+    def triggers(self) -> list[dict[str, Any]]:
+        """The triggers, with what became of what they were sent."""
+        return self._send(requests.triggers())["items"]
+
+    def deliver(self, name: str, body: bytes, headers: Mapping[str, str]) -> Delivered:
+        """Send a trigger what another program would, with the headers that prove it; the tasks.
+
+        Raises:
+            Unauthorized: the proof is not right, or there is no such trigger.
+            RateLimited: it is to be sent again later.
+        """
+        return self._send(requests.deliver(name, body, headers))
 
     def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from interlock.config.environment import expand_env, is_header_name, missing_names, scrubbed_env
 from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
 from interlock.config.package_names import ALLOW_BUILD, PackageName, Registry, is_requirement, parse_package
+from interlock.config.pointers import look_up
 from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
 from interlock.config.secrets import SECRET, Secrets
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         SandboxConfig,
         ToolServerConfig,
     )
+    from interlock.config.trigger_schema import TriggerConfig
     from interlock.config.yaml_marks import Loc, Locator, YamlDocument, yaml_document
     from interlock.config.yaml_models import did_you_mean, load_yaml_model, validate_at
 
@@ -101,6 +103,7 @@ __all__ = [
     "SystemClock",
     "Timing",
     "ToolServerConfig",
+    "TriggerConfig",
     "YamlDocument",
     "config_schema",
     "did_you_mean",
@@ -113,6 +116,7 @@ __all__ = [
     "is_requirement",
     "load_project",
     "load_yaml_model",
+    "look_up",
     "missing_env",
     "missing_names",
     "new_id",
@@ -147,22 +151,25 @@ if not TYPE_CHECKING:
             schema,
             shapes,
             tool_schema,
+            trigger_schema,
             yaml_marks,
             yaml_models,
         )
 
-        for module in (
+        modules = (
             schema,
             check_schema,
             check_faults,
             schedule_schema,
+            trigger_schema,
             shapes,
             tool_schema,
             yaml_marks,
             yaml_models,
             mcp_json,
             loading,
-        ):
+        )
+        for module in modules:
             if name in vars(module):
                 globals()[name] = vars(module)[name]
                 return globals()[name]

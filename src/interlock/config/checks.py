@@ -37,7 +37,7 @@ def config_problems(config: Config, known: Known, locate: Locator) -> list[Probl
         *_agent_faults(config, known),
         *_contract_faults(config, known),
         *_server_faults(config),
-        *_schedule_faults(config),
+        *_task_faults(config),
     ]
     return [locate.problem(loc, text) for loc, text in faults]
 
@@ -126,11 +126,14 @@ def _agent_faults(config: Config, known: Known) -> Iterator[Fault]:
             yield from check_faults(check, agent, config, known, (*loc, "verify", index))
 
 
-def _schedule_faults(config: Config) -> Iterator[Fault]:
-    for name, schedule in config.schedules.items():
-        if schedule.agent not in config.agents:
-            wanted = did_you_mean(schedule.agent, sorted(config.agents)) or "expected one that is"
-            yield ("schedules", name, "agent"), f"no agent {quoted(schedule.agent)} is configured; {wanted}"
+def _task_faults(config: Config) -> Iterator[Fault]:
+    """Agents of tasks that come by themselves."""
+    named = [(("schedules", name, "agent"), schedule.agent) for name, schedule in config.schedules.items()]
+    named += [(("triggers", name, "agent"), trigger.agent) for name, trigger in config.triggers.items()]
+    for loc, agent in named:
+        if agent not in config.agents:
+            wanted = did_you_mean(agent, sorted(config.agents)) or "expected one that is"
+            yield loc, f"no agent {quoted(agent)} is configured; {wanted}"
 
 
 def _plan_faults(entry: PlanEntryConfig, known: Known, loc: Loc) -> Iterator[Fault]:

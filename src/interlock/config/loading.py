@@ -135,20 +135,24 @@ def _texts(server: ToolServerConfig) -> tuple[str, ...]:
 
 
 def _secret_notes(config: Config, env: Mapping[str, str]) -> list[str]:
-    """What is said of each secret that a server refers to and that is not there; no value is kept."""
+    """What is said of each secret that a server or a trigger refers to and that is not there; no value is kept."""
     named = [
-        (name, text) for name, server in config.tools.items() for text in _texts(server) if text.startswith(SECRET)
+        (f"tool server {name}", text)
+        for name, server in config.tools.items()
+        for text in _texts(server)
+        if text.startswith(SECRET)
     ]
+    named += [(f"trigger {name}", trigger.secret) for name, trigger in config.triggers.items()]
     if not named:
         return []
     where = {"INTERLOCK_HOME": env["INTERLOCK_HOME"]} if "INTERLOCK_HOME" in env else {}
     secrets = Secrets(Settings.from_env(where).home, env)
     notes: dict[str, None] = {}
-    for server, text in named:
+    for user, text in named:
         try:
-            secrets.resolve(text)
+            secrets.value_of(text)
         except ConfigError as error:
-            notes[f"tool server {server} needs {text}: {error.message}"] = None
+            notes[f"{user} needs {text}: {error.message}"] = None
     return list(notes)
 
 

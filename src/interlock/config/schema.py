@@ -11,6 +11,7 @@ from interlock.config.check_schema import CheckConfig
 from interlock.config.schedule_schema import ScheduleConfig
 from interlock.config.shapes import ClassName, DurationS, Name, PositiveDurationS, RateText, Strict
 from interlock.config.tool_schema import SandboxMode, ToolServerConfig
+from interlock.config.trigger_schema import TriggerConfig
 
 
 class DatabaseConfig(Strict):
@@ -229,6 +230,7 @@ class Config(Strict):
         tools: tool servers by name.
         agents: agents by name.
         schedules: tasks that are submitted again and again, by name.
+        triggers: tasks that signed requests of other programs start, by name.
         policy: rules on top of the built-in ones; more can be in policy.yaml.
         server: the HTTP server and its workers.
     """
@@ -240,6 +242,7 @@ class Config(Strict):
     tools: dict[Name, ToolServerConfig] = {}
     agents: dict[Name, AgentConfig] = {}
     schedules: dict[Name, ScheduleConfig] = {}
+    triggers: dict[Name, TriggerConfig] = {}
     policy: PolicyConfig = PolicyConfig()
     server: ServerConfig = ServerConfig()
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interlock.config.environment import expand_env
 from interlock.model import ConfigError
 
 SECRET = "secret://"
@@ -38,6 +39,14 @@ class Secrets:
             ConfigError: the reference is no good, or nothing has that secret.
         """
         return self.find(text.removeprefix(SECRET)) if text.startswith(SECRET) else text
+
+    def value_of(self, reference: str) -> str:
+        """What `secret://NAME` or `${NAME}` stands for; a value is never taken for another reference.
+
+        Raises:
+            ConfigError: nothing has it.
+        """
+        return self.resolve(reference) if reference.startswith(SECRET) else expand_env(reference, self.env)
 
     def find(self, name: str) -> str:
         """A secret by its name, without a line end after it.

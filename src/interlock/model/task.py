@@ -70,6 +70,8 @@ class TaskRequest:
         not_before: earliest start.
         undo_of: for an undo task, the task or call whose effects it takes back.
         checks: what its result must pass besides the checks of its agent; each in the shape of `verify:`.
+        tainted: somebody outside wrote the inputs, so the task counts from the beginning as one that has read
+            something untrusted.
     """
 
     agent: str
@@ -82,6 +84,7 @@ class TaskRequest:
     kind: TaskKind = TaskKind.AGENT
     undo_of: dict[str, str] | None = None
     checks: tuple[dict[str, Any], ...] = ()
+    tainted: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,24 @@
 """Metrics: names, counters in Postgres, the text that Prometheus scrapes; and the redaction of secrets."""
 
-from interlock.observability.counters import call_counter, count_call, count_task, count_tokens, exposition
+from interlock.observability.counters import (
+    call_counter,
+    count_call,
+    count_task,
+    count_tokens,
+    count_trigger,
+    exposition,
+    trigger_counts,
+)
 from interlock.observability.redaction import HIDDEN, redact
 
-__all__ = ["HIDDEN", "call_counter", "count_call", "count_task", "count_tokens", "exposition", "redact"]
+__all__ = [
+    "HIDDEN",
+    "call_counter",
+    "count_call",
+    "count_task",
+    "count_tokens",
+    "count_trigger",
+    "exposition",
+    "redact",
+    "trigger_counts",
+]

@@ -17,6 +17,7 @@ TASK_SECONDS = "agent_task_duration_seconds"
 TOKENS = "agent_tokens_used"
 TOOL_CALLS = "agent_tool_calls"
 COST_USD = "agent_cost_usd"
+TRIGGERS = "interlock_triggers"
 TASK_BUCKETS_S = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 STATUSES = ("completed", "failed", "cancelled", "timed_out", "rejected", "escalated")
 LABEL_CHARS = 64
@@ -57,6 +58,19 @@ async def count_tokens(tx: Transaction, model: str, tokens: dict[str, int], cost
         await catalog_rows.count(tx, COST_USD, {"model": label(model)}, cost_usd)
 
 
+async def count_trigger(tx: Transaction, trigger: str, outcome: str, number: int) -> None:
+    """Count what became of deliveries: `fired` and `duplicate` tasks, else deliveries that started nothing."""
+    await catalog_rows.count(tx, TRIGGERS, {"trigger": label(trigger), "outcome": outcome}, number)
+
+
+async def trigger_counts(tx: Transaction) -> dict[str, dict[str, int]]:
+    """What became of the deliveries of each trigger; shape `{trigger: {outcome: n}}`."""
+    found: dict[str, dict[str, int]] = {}
+    for row in await catalog_rows.counters(tx, TRIGGERS):
+        found.setdefault(row["labels"]["trigger"], {})[row["labels"]["outcome"]] = int(row["value"])
+    return found
+
+
 async def exposition(database: Database, version: str) -> bytes:
     """The text that Prometheus scrapes."""
     from prometheus_client import CollectorRegistry, generate_latest
@@ -95,6 +109,7 @@ class _Rows:
             (TOKENS, "Tokens by model and direction.", ("model", "direction")),
             (TOOL_CALLS, "Tool calls that ended.", ("tool", "action", "outcome")),
             (COST_USD, "Money spent on models, in US dollars.", ("model",)),
+            (TRIGGERS, "Tasks that deliveries started, and deliveries that started none.", ("trigger", "outcome")),
         ):
             family = CounterMetricFamily(name, help_text, labels=names)
             for row in self._named(name):

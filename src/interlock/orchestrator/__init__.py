@@ -5,6 +5,7 @@ from interlock.orchestrator.decisions import Verdict, cancel, decide, resolve, r
 from interlock.orchestrator.engine import DbosEngine, Engine, prepare_dispatcher
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
+from interlock.orchestrator.payloads import Event, events_of
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
 from interlock.orchestrator.schedules import fire_due, keep_schedules, set_pause, trigger
@@ -18,25 +19,30 @@ from interlock.orchestrator.submit import (
     submit_again,
     submit_undo,
 )
+from interlock.orchestrator.triggers import Started, TakenIn, take_delivery
 from interlock.orchestrator.worker import Worker, housekeeping
 
 __all__ = [
     "Checkup",
     "DbosEngine",
     "Engine",
+    "Event",
     "Host",
     "OutsideAnswer",
     "OutsideRuns",
     "Patience",
     "Presence",
     "Segments",
+    "Started",
     "Submitted",
+    "TakenIn",
     "Verdict",
     "Worker",
     "admission_of",
     "cancel",
     "checkup",
     "decide",
+    "events_of",
     "fire_due",
     "handle",
     "housekeeping",
@@ -53,5 +59,6 @@ __all__ = [
     "submit",
     "submit_again",
     "submit_undo",
+    "take_delivery",
     "trigger",
 ]

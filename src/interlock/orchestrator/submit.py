@@ -201,7 +201,7 @@ async def submit_again(database: Database, project: Project, task_id: str, by: s
     agent = project.config.agents.get(task.agent)
     if agent is None:
         raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
-    checks = tuple(body.get("checks") or ())
-    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, checks=checks)
+    outside, checks = bool(body.get("tainted")), tuple(body.get("checks") or ())
+    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, tainted=outside, checks=checks)
     async with database.transaction() as tx:
         return await admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)

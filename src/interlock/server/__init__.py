@@ -1,4 +1,7 @@
-"""The HTTP API: every route but the two health checks needs the token, and it listens on the loopback interface only.
+"""The HTTP API, on the loopback interface only.
+
+Every route needs the token, but the two health checks, and those for agents outside and for deliveries of triggers,
+which have proofs of their own.
 
 FastAPI and uvicorn are loaded on first use, so that a command that starts no server does not pay for them.
 """

@@ -9,7 +9,15 @@ from fastapi.responses import JSONResponse, Response
 
 from interlock.app import Control
 from interlock.model import DatabaseUnavailable, Unavailable, UserError
-from interlock.server import decision_routes, operation_routes, schedule_routes, task_routes, token_routes, tool_routes
+from interlock.server import (
+    decision_routes,
+    operation_routes,
+    schedule_routes,
+    task_routes,
+    token_routes,
+    tool_routes,
+    trigger_routes,
+)
 from interlock.server.access import Plane, known_query, principal_of
 from interlock.server.gateway import endpoint
 from interlock.server.gateway.endpoint import Endpoint, agent_of
@@ -56,7 +64,8 @@ def create_app(
 
     Args:
         control: the control plane it offers.
-        token: what every request but the health checks must carry; who has it is `person:admin`.
+        token: what every request must carry, but health checks, calls of agents outside and deliveries of triggers,
+            which have proofs of their own; who has it is `person:admin`.
         stop: set by `POST /api/v1/shutdown`; whoever serves the app stops when it is set.
         heartbeat_s: how often a silent event stream shows that it lives.
         patience: how long calls from outside are held while a person decides.
@@ -74,15 +83,21 @@ def create_app(
     app.state.token = token
     app.state.stop = stop or asyncio.Event()
     app.state.streams = 0
+    app.state.deliveries = 0  # whose bodies are being read
     app.state.heartbeat_s = heartbeat_s
     app.state.mcp = Endpoint(control.gateway, control.version, patience)
     for route in OPEN_ROUTES:
         _add(app, route, ())
-    tables = (task_routes, schedule_routes, decision_routes, operation_routes, tool_routes, token_routes)
+    tables = (
+        *(task_routes, schedule_routes, trigger_routes, decision_routes),
+        *(operation_routes, tool_routes, token_routes),
+    )
     for route in (route for table in tables for route in table.ROUTES):
         _add(app, route, (Depends(principal_of), Depends(known_query)))
     for route in endpoint.ROUTES:
         _add(app, route, (Depends(agent_of), Depends(known_query)))
+    for route in trigger_routes.DELIVERIES:
+        _add(app, route, (Depends(known_query),))
     add_problem_answers(app)
     app.add_middleware(Guard)
     return app

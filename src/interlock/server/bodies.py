@@ -57,6 +57,16 @@ async def read_json(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal(415, f"the body is declared as {kind[:100] or 'nothing'}, not as application/json", _JSON_HINT)
+    return parse_json(raw)
+
+
+def parse_json(raw: bytes) -> Any:
+    """A body as JSON that can be stored.
+
+    Raises:
+        Refusal: it is no JSON or no UTF-8.
+        UserError: it is JSON that can't be stored; the message names the place.
+    """
     try:
         data = json.loads(raw.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     except UnicodeDecodeError as error:

@@ -1,6 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457), with the code and the hint that the command line shows."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from interlock.model import (
+    BacklogFull,
     Conflict,
     DatabaseUnfit,
     DeniedError,
     Exhausted,
     InterlockError,
     NotFound,
+    RateLimited,
     Unauthorized,
     Unavailable,
     UserError,
@@ -24,6 +27,7 @@ from interlock.model import (
 MEDIA_TYPE = "application/problem+json"
 API_HINT = "see /api/openapi.json for what there is"
 MAX_FAULTS = 5
+BACKLOG_RETRY_S = 30  # a guess: nobody knows when a task will have begun
 MAX_DETAIL_CHARS = 4000
 
 # the first class that fits decides; what is not here is our own fault
@@ -86,6 +90,10 @@ def problem_response(
     named = dict(headers or {})
     if body["status"] == 401:
         named["WWW-Authenticate"] = 'Bearer realm="interlock"'
+    if isinstance(error, RateLimited):
+        named["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    elif isinstance(error, BacklogFull):
+        named["Retry-After"] = str(BACKLOG_RETRY_S)
     return JSONResponse(body, body["status"], headers=named, media_type=MEDIA_TYPE)
 
 

@@ -24,6 +24,7 @@ from interlock.store import schedules as schedule_rows
 from interlock.store import server_credentials as credential_rows
 from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
+from interlock.store import triggers as trigger_rows
 from interlock.store.admission import Admission
 from interlock.store.agent_tokens import AgentToken
 from interlock.store.allowances import FOREVER, Claim
@@ -45,6 +46,7 @@ from interlock.store.schedules import ScheduleRow
 from interlock.store.sealing import Sealer
 from interlock.store.sightings import Sighting
 from interlock.store.tasks import NewTask, Page
+from interlock.store.triggers import TriggerRow
 
 __all__ = [
     "APP_ROLE",
@@ -76,6 +78,7 @@ __all__ = [
     "Shortage",
     "Sighting",
     "Transaction",
+    "TriggerRow",
     "admission_rows",
     "allowance_rows",
     "approval_rows",
@@ -108,4 +111,5 @@ __all__ = [
     "task_rows",
     "token_rows",
     "transactions",
+    "trigger_rows",
 ]

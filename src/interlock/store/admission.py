@@ -20,9 +20,10 @@ from interlock.store.tasks import NewTask, request_json, task_of, virtual_deadli
 _ADMIT: LiteralString = """
 with made as (
   insert into task (id, agent, kind, request, request_sha256, state, state_reason, priority, virtual_deadline,
-      dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, created_at, changed_at)
+      dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, tainted, created_at, changed_at)
     select %(id)s, %(agent)s, %(kind)s, %(request)s, %(request_sha256)s, %(state)s, %(reason)s, %(priority)s,
-      %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(now)s, %(now)s
+      %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(tainted)s,
+      %(now)s, %(now)s
     where %(backlog)s::bigint is null or %(backlog)s::bigint > (
       select coalesce(sum(b.waiting), 0) from backlog b where b.tenant = 'default' and b.agent = %(agent)s)
     on conflict (tenant, dedupe_key) where dedupe_key is not null and state not in
@@ -98,6 +99,7 @@ def _params(tx: Transaction, admission: Admission) -> Params:
         "by": new.submitted_by,
         "retry_of": new.retry_of,
         "not_before": request.not_before,
+        "tainted": request.tainted,
         "now": now,
         "backlog": admission.backlog,
         "note": seal("", f"run.note:{new.id}:1"),

@@ -116,10 +116,12 @@ async def count(tx: Transaction, name: str, labels: dict[str, str], by: float = 
     )
 
 
-async def counters(tx: Transaction) -> list[Row]:
-    """All counters; shape `{name, labels, value}`."""
+async def counters(tx: Transaction, name: str | None = None) -> list[Row]:
+    """All counters, or those of one name; shape `{name, labels, value}`."""
     return await tx.rows(
-        "select name, labels, sum(value) as value from metric_counter group by name, labels order by name, labels"
+        "select name, labels, sum(value) as value from metric_counter where (%(name)s::text is null or name = %(name)s)"
+        " group by name, labels order by name, labels",
+        {"name": name},
     )
 
 

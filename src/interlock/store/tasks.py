@@ -49,9 +49,11 @@ def virtual_deadline(priority: int, at: datetime.datetime) -> int:
 
 
 def request_json(request: TaskRequest) -> dict[str, Any]:
-    """What is sealed into the row; shape `{text, inputs, undo_of, checks?}`."""
+    """What is sealed into the row; shape `{text, inputs, undo_of, checks?, tainted?}`."""
     body: dict[str, Any] = {"text": request.text, "inputs": request.inputs, "undo_of": request.undo_of}
-    return {**body, "checks": list(request.checks)} if request.checks else body
+    if request.checks:
+        body["checks"] = list(request.checks)
+    return {**body, "tainted": True} if request.tainted else body
 
 
 async def find_by_dedupe_key(tx: Transaction, key: str) -> Task | None:
@@ -136,7 +138,7 @@ async def listing(tx: Transaction, page: Page) -> list[Task]:
 
 
 async def request_of(tx: Transaction, task_id: str) -> dict[str, Any]:
-    """What was asked; shape `{text, inputs, undo_of, checks?}`."""
+    """What was asked; shape `{text, inputs, undo_of, checks?, tainted?}`."""
     row = await tx.row("select request from task where id = %s", [task_id])
     if row is None:
         raise NotFound(f"there is no task {task_id}")

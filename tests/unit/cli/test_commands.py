@@ -17,6 +17,7 @@ PROMISED = (
     "tasks list|show|watch|export|cancel|retry|resolve",
     "queue pause|resume|drain",
     "schedules list|pause|resume|trigger",
+    "triggers list|test",
     "approvals list|show",
     "calls show|resolve",
     "agents list|show",

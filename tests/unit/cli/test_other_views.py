@@ -4,7 +4,7 @@ import datetime
 from typing import Any
 
 from interlock.cli.output import Paint
-from interlock.cli.views import agents, approvals, audit, effects, status
+from interlock.cli.views import agents, approvals, audit, effects, status, triggers
 
 PLAIN = Paint()
 NOW = datetime.datetime(2026, 12, 24, 18, 0, tzinfo=datetime.UTC)
@@ -250,3 +250,22 @@ def test_the_verdict_about_the_record() -> None:
     assert audit.verdict_lines(good, PLAIN) == ["the record is whole: 2 records, 1 not yet linked", "head  2:ff"]
     bad = {"ok": False, "records": 2, "waiting": 0, "head": "ff", "problems": ["number 1 was altered"]}
     assert audit.verdict_lines(bad, PLAIN)[:2] == ["the record was altered:", "  number 1 was altered"]
+
+
+def test_triggers() -> None:
+    item = {
+        "name": "alerts", "kind": "alertmanager", "agent": "oncall", "path": "/api/v1/triggers/alerts", "problem": None,
+        "last_fired": "2026-12-24T17:59:00+00:00", "last_state": "completed",
+        "counts": {"fired": 2, "rate_limited": 1, "ignored": 0},
+    }  # fmt: skip
+    silent = {**item, "name": "other", "last_fired": None, "counts": {"fired": 0}, "problem": "there is no secret 'a'"}
+    lines = triggers.triggers_lines([item, silent], NOW, PLAIN, None)
+    assert "completed 1 min ago" in lines[1]
+    assert lines[1].endswith("2 fired, 1 rate limited")
+    assert "never" in lines[2]
+    assert lines[-1] == "other lets nothing in: there is no secret 'a'"
+    assert triggers.triggers_lines([], NOW, PLAIN, None) == [
+        "no trigger is configured; see `triggers:` in docs/triggers.md"
+    ]
+    found = {"trigger": "t", "outcome": "ignored", "tasks": []}
+    assert triggers.delivered_lines(found) == ["ignored: the trigger does not care for such a delivery"]

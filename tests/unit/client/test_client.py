@@ -76,6 +76,8 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str, Any]] = [
     ("pause_schedule", ("s",), {}, "POST", "/api/v1/schedules/s/pause", None),
     ("resume_schedule", ("s",), {}, "POST", "/api/v1/schedules/s/resume", None),
     ("trigger_schedule", ("s",), {}, "POST", "/api/v1/schedules/s/trigger", None),
+    ("triggers", (), {}, "GET", "/api/v1/triggers", None),
+    ("deliver", ("t", b'{"a": 1}', {"X-Proof": "x"}), {}, "POST", "/api/v1/triggers/t", {"a": 1}),
     ("revoke_token", ("0123456789",), {}, "POST", "/api/v1/tokens/0123456789/revoke", None),
     ("status", (), {}, "GET", "/api/v1/status", None),
     ("ready", (), {}, "GET", "/readyz", None),

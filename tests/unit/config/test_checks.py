@@ -262,6 +262,63 @@ def test_schedules(tmp_path: Path, body: str, fault: str) -> None:
     assert fault in found[0]
 
 
+TRIGGER = "kind: json, agent: ed, text: go, secret: 'secret://a'"
+MANAGED = TRIGGER.replace("json", "alertmanager")
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("kind: json, agent: ed, text: go", "7: triggers.t.secret: missing; expected a text (what proves that"),
+        (
+            "kind: json, agent: ed, text: go, secret: hunter2hunter2",
+            "7: triggers.t.secret: found a value that is no ref",
+        ),
+        (
+            "kind: json, agent: ed, text: go, secret: 12345678",
+            "7: triggers.t.secret: found a value that is no reference",
+        ),
+        (
+            "kind: json, agent: ed, text: go, secret: 'x${A}'",
+            "7: triggers.t.secret: found a value that is no reference",
+        ),
+        (
+            "kind: json, agent: ed, text: go, secret: '${A:-b}'",
+            "7: triggers.t.secret: found a value that is no reference",
+        ),
+        (
+            TRIGGER.replace("agent: ed", "agent: edd"),
+            "triggers.t.agent: no agent 'edd' is configured; did you mean 'ed'?",
+        ),
+        (TRIGGER.replace("go", "' '"), "triggers.t: found an empty `text`; expected what the agent shall do"),
+        (TRIGGER.replace("json", "xml"), "triggers.t.kind: found 'xml'; expected"),
+        (TRIGGER + ", on: both", "found `on` beside `kind: json`; expected it beside `kind: alertmanager`"),
+        (TRIGGER + ", each: alert", "found `each` beside `kind: json`"),
+        (MANAGED + ", dedupe: [/a]", "found `dedupe` beside `kind: alertmanager`, whose groups have keys; expected"),
+        (
+            TRIGGER + ", inputs: {a: b}",
+            "triggers.t.inputs.a: found 'b'; expected a JSON pointer such as /alerts/0/labels",
+        ),
+        (TRIGGER + ", inputs: {a: /~2}", "triggers.t.inputs.a: found '/~2'; expected a JSON pointer"),
+        (TRIGGER + ", inputs: {a-b: /a}", "as a name; expected"),
+        (TRIGGER + ", optional: [a]", "found 'a' in `optional`; expected names of `inputs`"),
+        (TRIGGER + ", rate: 5", "triggers.t.rate: found a value that is no text; expected a rate"),
+        (TRIGGER + ", signature: none", "triggers.t.signature: found 'none'; expected"),
+        (TRIGGER + ", signature: bearer, timestamp_header: X-T", "found `timestamp_header` beside `signature: bearer`"),
+        (TRIGGER + ", signature: standard-webhooks, id_header: X", "which has one; expected none"),
+        (TRIGGER + ", signature_header: 'X Y'", "found the header 'X Y', which HTTP does not allow"),
+        (TRIGGER + ", tolerance: 5m", "found `tolerance` without a timestamp; expected `timestamp_header`"),
+        (TRIGGER + ", id_header: x-interlock-signature", "found the same header for two purposes"),
+    ],
+)
+def test_triggers(tmp_path: Path, body: str, fault: str) -> None:
+    found = faults(tmp_path, f"{agent('tools: []')}triggers:\n  t: {{{body}}}\n")
+    assert len(found) == 1
+    assert fault in found[0]
+    assert "hunter2" not in found[0]
+    assert "1234" not in found[0]
+
+
 def test_fallbacks_that_go_round(tmp_path: Path) -> None:
     text = (
         "    contracts:\n      a: {fallbacks: [{tool: far.x}, {tool: files.b}]}\n"

@@ -23,7 +23,10 @@ def faults(folder: Path, text: str) -> list[str]:
         ("\ntols: {}\n", "interlock.yaml:2: tols: unknown key; did you mean 'tools'?"),
         (
             "xyz: {}\n",
-            "interlock.yaml:1: xyz: unknown key; expected one of agents, database, models, policy, schedules, server, tools",
+            (
+                "interlock.yaml:1: xyz: unknown key; expected one of agents, database, models, policy, "
+                "schedules, server, tools, triggers"
+            ),
         ),
         (
             "memory: {}\n",

@@ -1,15 +1,15 @@
 """An application over a small control plane that lives in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from interlock.app import Control
-from interlock.model import BindingChanged, NotFound
+from interlock.app import Control, Sent
+from interlock.model import BindingChanged, NotFound, Unauthorized
 from interlock.server import create_app
 
 TOKEN = "ilk_0123456789_abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -34,6 +34,25 @@ class FakeFleet:
         return {"server": server, "state": "ready", "by": by}
 
 
+class FakeTriggers:
+    """One trigger, whose proof is a header."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.read: list[Any] = []
+
+    async def receive(self, name: str, sent: Sent, read: Callable[[bytes], Any]) -> dict[str, Any]:
+        if sent.headers.get("x-proof") != "right" or name != "alerts":
+            raise Unauthorized("no trigger takes this delivery")
+        self.read.append(read(sent.body))
+        if self.failure is not None:
+            raise self.failure
+        return {"trigger": name, "outcome": "fired", "tasks": []}
+
+    async def listing(self) -> list[dict[str, Any]]:
+        return [{"name": "alerts"}]
+
+
 class FakeTokens:
     """One token."""
 
@@ -56,6 +75,7 @@ class FakeControl:
     def __init__(self) -> None:
         self.fleet = FakeFleet()
         self.tokens = FakeTokens()
+        self.triggers = FakeTriggers()
         self.kept: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, Any]] = []
         self.failure: Exception | None = None
