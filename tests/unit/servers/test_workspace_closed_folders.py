@@ -55,7 +55,7 @@ def killed_at(number: int, deed: Callable[[], object]) -> Callable[[], object]:
             done += 1
             real(self, step)
 
-        Disk.apply = apply  # only the child sees it
+        pytest.MonkeyPatch().setattr(Disk, "apply", apply)  # only the child sees it
         deed()
 
     return until
@@ -133,7 +133,7 @@ def test_a_step_that_fails_leaves_no_folder_open(bench: Any) -> None:
                 raise OSError(28, "No space left on device")
             real(self, step)
 
-        Disk.apply = apply
+        pytest.MonkeyPatch().setattr(Disk, "apply", apply)
         outcome = bench.call("restore", paths=["d/f.txt", "e/f.txt"], entries=entries)
         assert outcome.failed
         assert outcome.structured["partial"] is True

@@ -170,7 +170,7 @@ def test_a_killed_server_is_followed_by_one_that_ends_with_the_right_modes(bench
             done += 1
             real(self, step)
 
-        Disk.apply = apply
+        pytest.MonkeyPatch().setattr(Disk, "apply", apply)
         bench.bring(held)
 
     ended = act(kill)
@@ -196,7 +196,7 @@ def test_where_it_can_not_go_on_the_folders_are_closed_all_the_same(bench: Bench
                 os.kill(os.getpid(), signal.SIGKILL)
             real(self, step)
 
-        Disk.apply = apply
+        pytest.MonkeyPatch().setattr(Disk, "apply", apply)
         bench.bring(held)
 
     assert act(kill) == -signal.SIGKILL
