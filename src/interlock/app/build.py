@@ -42,10 +42,10 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
         try:
             await keep_version(ground.database, project, runs=True)
             gateway = gateway_of(ground, settings, project, tools)
-            triggers = Triggers(ground.database, project, Secrets(settings.home, env))
+            secrets = Secrets(settings.home, env)
+            triggers = Triggers(ground.database, project, secrets)
             fleet = Fleet(ground.database, project, tools)
             try:
-                fleet, secrets = Fleet(ground.database, project, tools), Secrets(settings.home, env)
                 yield Control(ground.database, project, fleet, VERSION, gateway, secrets, triggers)
             finally:
                 await gateway.runs.leave()

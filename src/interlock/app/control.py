@@ -22,7 +22,6 @@ from interlock.store import (
     Database,
     Page,
     Row,
-    Transaction,
     allowance_rows,
     approval_rows,
     call_rows,
@@ -43,7 +42,7 @@ class Control:
     Attributes:
         gateway: the way in for agents outside; without one none gets in.
         secrets: where secrets are looked up that must not leave with an export.
-        triggers: the way in for signed webhooks; without it none starts anything.
+        triggers: the way in for deliveries; without it none gets in.
     """
 
     database: Database
@@ -367,11 +366,6 @@ class Control:
         return [
             {"name": name, **config.model_dump(by_alias=True)} for name, config in self.project.config.agents.items()
         ]
-
-
-async def _allowances(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
-    rows = await allowance_rows.of_scope(tx, f"task:{task_id}")
-    return [{**row, "window_at": when(row["window_at"])} for row in rows]
 
 
 def _halt_line(halt: Row) -> str:

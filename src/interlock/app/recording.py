@@ -66,12 +66,14 @@ def known_secrets(project: Project, secrets: Secrets | None) -> tuple[str, ...]:
     if secrets is None:
         return ()
     found = {value for name, value in secrets.env.items() if _SECRET_NAME.search(name)}
-    for text in _texts(project.config.model_dump(mode="json", include={"tools", "models", "database"})):
-        if text.startswith(SECRET):
-            try:
-                found.add(secrets.resolve(text))
-            except ConfigError:  # it can't be used now, so nothing was done with it either
-                continue
+    named = list(_texts(project.config.model_dump(mode="json", include={"tools", "models", "database"})))
+    references = [text for text in named if text.startswith(SECRET)]
+    references += [trigger.secret for trigger in project.config.triggers.values()]
+    for text in references:
+        try:
+            found.add(secrets.value_of(text))
+        except ConfigError:  # it can't be used now, so nothing was done with it either
+            continue
     lines = {line.strip() for value in found for line in (value, *value.splitlines())}
     return tuple(sorted(value for value in lines if len(value) >= _MIN_SECRET_CHARS))
 

@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from interlock.app import Sent
-from interlock.model import BacklogFull, Unauthorized, Unavailable, UserError
+from interlock.model import BacklogFull, Conflict, Unauthorized, Unavailable, UserError
 from interlock.server.access import Plane
 from interlock.server.bodies import MAX_BODY_BYTES, parse_json, read_bytes
 from interlock.server.problems import Refusal, problem_response
@@ -36,8 +36,8 @@ async def deliver(request: Request, control: Plane, name: str) -> Response:
         found = await control.triggers.receive(name, Sent(headers, await _body(request)), _read)
     except BacklogFull as error:
         return problem_response(error, 503)  # senders such as Alertmanager come again soon after a 5xx only
-    except Unavailable as error:
-        return problem_response(error, headers={"Retry-After": str(UNAVAILABLE_RETRY_S)})
+    except (Conflict, Unavailable) as error:  # somebody, or something, was in the way at this very moment
+        return problem_response(error, 503, {"Retry-After": str(UNAVAILABLE_RETRY_S)})
     return JSONResponse(found, 202 if found["outcome"] == "fired" else 200)
 
 

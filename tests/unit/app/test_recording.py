@@ -28,14 +28,21 @@ def test_secrets_are_found_where_the_configuration_names_them(tmp_path: Path) ->
     config: dict[str, Any] = {
         "mail": {"command": "mail", "env": {"MAIL_PASSWORD": "secret://mail", "OTHER": "secret://missing"}}
     }
-    (tmp_path / "interlock.yaml").write_text(json.dumps({"tools": config}))
+    (tmp_path / "secrets" / "hook").write_text("what-only-senders-know\n")
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks" / "none.yaml").write_text("version: 1\nsteps: [{result: nothing}]\n")
+    signed = {"kind": "json", "agent": "a", "text": "go"}
+    triggers = {"one": {**signed, "secret": "secret://hook"}, "two": {**signed, "secret": "${SENDERS}"}}
+    whole = {"tools": config, "agents": {"a": {"model": "playbook:none"}}, "triggers": triggers}
+    (tmp_path / "interlock.yaml").write_text(json.dumps(whole))
     project = load_project(tmp_path, {})
     env = {
+        "SENDERS": "what-others-know",
         "ANTHROPIC_API_KEY": "k-123456789",
         "HOME": "/home/ann/very-long",
         "X_TOKEN": "short",
         "MONKEY": "bananas-12",
     }
     found = known_secrets(project, Secrets(tmp_path, env))
-    assert found == ("correct-horse-battery", "k-123456789")
+    assert found == ("correct-horse-battery", "k-123456789", "what-only-senders-know", "what-others-know")
     assert known_secrets(project, None) == ()

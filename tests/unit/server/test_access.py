@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from interlock.app import Control, Fleet, Tokens
+from interlock.app import Control, Fleet, Tokens, Triggers
 from interlock.model import UserError
 from interlock.server import OPEN_PATHS, create_app
 
@@ -160,7 +160,8 @@ async def test_zero_characters_in_the_url_are_refused(http: httpx.AsyncClient) -
 
 def test_the_fake_is_shaped_like_the_real_one(control: Any) -> None:
     """What the tests stand on must not drift from what the routes are given."""
-    for fake, real in ((control, Control), (control.fleet, Fleet), (control.tokens, Tokens)):
+    pairs = ((control, Control), (control.fleet, Fleet), (control.tokens, Tokens), (control.triggers, Triggers))
+    for fake, real in pairs:
         for name, method in inspect.getmembers(type(fake), inspect.isfunction):
             if not name.startswith("_"):
                 assert inspect.signature(method) == inspect.signature(getattr(real, name)), name
