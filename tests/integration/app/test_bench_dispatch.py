@@ -19,7 +19,7 @@ def test_all_parts_run_and_what_was_too_little_is_not_judged() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=os.environ, check=False)
     assert done.returncode == 1, done.stderr
     document = json.loads(done.stdout)
-    assert set(document) == {"bench", "machine", "rows", "bars"}
+    assert set(document) == {"v", "bench", "machine", "rows", "bars"}
     assert document["bench"] == "dispatch"
     assert {bar["name"]: (bar["op"], bar["target"]) for bar in document["bars"]} == BARS
     assert not [bar["name"] for bar in document["bars"] if bar["holds"] or bar["value"] is not None]
