@@ -126,6 +126,7 @@ def test_a_task_leaves_as_a_recorded_run(shell: Shell, tmp_path: Path) -> None:
     )
     assert not (tmp_path / "x").exists()
     assert "first one is 1" in shell.refused("tasks", "export", short, "--run", "0", status=2)
+    assert shell.json("undo", short, "--wait")["task"]["state"] == "completed"
 
 
 def test_a_destructive_call_waits_for_a_person(shell: Shell) -> None:
