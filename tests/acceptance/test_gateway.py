@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 from mcp import Client as McpClient
 from mcp.client.streamable_http import streamable_http_client
+from tests.acceptance.serving import serving
 
 from interlock import Client
 from interlock.app import check_project, control_of, keep_house, wake_tools
@@ -118,30 +118,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     log.parent.mkdir()
     (folder / "interlock.yaml").write_text(json.dumps(config(log)))
     token = ensure_token(ensure_home(Settings(home=folder / "home")))
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
-    ended: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(_run(folder, token, stop, started))
-        except BaseException as error:
-            ended.append(error)
-            if not started.done():
-                started.set_exception(error)
-            raise
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield Running(started.result(90), token, log)
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-    assert not thread.is_alive()
-    assert ended == []
+    with serving(lambda stop, started: _run(folder, token, stop, started)) as url:
+        yield Running(url, token, log)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.acceptance.serving import serving
 
 from interlock import AsyncClient, Client
 from interlock.app import control_of
@@ -69,30 +69,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (folder / "playbooks").mkdir()
     (folder / "playbooks" / "hello.yaml").write_text(PLAYBOOK)
     token = ensure_token(ensure_home(Settings(home=folder / "home")))
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
-    ended: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(_run(folder, token, stop, started))
-        except BaseException as error:
-            ended.append(error)
-            if not started.done():
-                started.set_exception(error)
-            raise
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield Running(started.result(60), token)
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-    assert not thread.is_alive()
-    assert ended == []
+    with serving(lambda stop, started: _run(folder, token, stop, started)) as url:
+        yield Running(url, token)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.acceptance.serving import serving
 
 from interlock import Client
 from interlock.app import control_of
@@ -108,30 +108,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (secrets / "hooks").write_text(SECRET + "\n")
     (secrets / "standard").write_text(STANDARD + "\n")
     env = {**os.environ, "INTERLOCK_HOME": str(folder / "home")}
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
-    ended: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(_run(folder, env, token, stop, started))
-        except BaseException as error:
-            ended.append(error)
-            if not started.done():
-                started.set_exception(error)
-            raise
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield Running(started.result(60), token, folder)
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-    assert not thread.is_alive()
-    assert ended == []
+    with serving(lambda stop, started: _run(folder, env, token, stop, started)) as url:
+        yield Running(url, token, folder)
 
 
 def signature(body: bytes, secret: str = SECRET) -> str:

@@ -156,7 +156,7 @@ class Segments:
         if isinstance(error, InterlockError):
             if task.kind is TaskKind.UNDO and not error.retryable:
                 return Blocked(error.message)
-            return RunFailed(error.message, _failure_of(error, refused=refused), clean)
+            return RunFailed(error.message, failure_of(error, refused=refused), clean)
         log.error("segment.broke task=%s", lease.task_id, exc_info=error)
         return RunFailed(f"internal error: {type(error).__name__}: {error}"[:300], Failure.TRANSIENT, clean)
 
@@ -311,9 +311,9 @@ class Segments:
         return Subject(lease, task, self.project.config.agents[task.agent], request)
 
 
-def _failure_of(error: InterlockError, *, refused: bool) -> Failure:
-    """A run that was refused a call, and then failed, would only ask again."""
-    if refused:
+def failure_of(error: InterlockError, *, refused: bool) -> Failure:
+    """A run that was refused a call, and then gave up, would only ask again; an outage has nothing to do with that."""
+    if refused and not isinstance(error, Unavailable):
         return Failure.REFUSED
     return Failure.TRANSIENT if error.retryable else Failure.BROKEN
 

@@ -1,4 +1,4 @@
-"""What the tests of the house rules share: the project's root and its scripts as modules."""
+"""The project's root and its scripts as modules, for tests of what a script writes or checks."""
 
 import importlib.util
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def load(name: str) -> ModuleType:
