@@ -1,5 +1,6 @@
 """The gate: `think` for every model call, `act` for every tool call; approvals and undo."""
 
+from interlock.guardrails.acceptance import ACCEPT, asking
 from interlock.guardrails.advice import advice as advice_on
 from interlock.guardrails.approvals import decide, expire
 from interlock.guardrails.artifacts import keep as keep_artifacts
@@ -24,6 +25,7 @@ from interlock.guardrails.think import Thinker
 from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, proposal_of
 
 __all__ = [
+    "ACCEPT",
     "DEFAULTS",
     "BreakerView",
     "Change",
@@ -37,6 +39,7 @@ __all__ = [
     "Thinker",
     "UndoPlan",
     "advice_on",
+    "asking",
     "breaker_key",
     "breaker_listing",
     "class_of",

@@ -11,6 +11,16 @@ ACCEPT = ToolRef(RESERVED, "accept_result")
 ACCEPTED = ToolResult(True, "A person accepted the result.")
 
 
+def asking(subject: Subject) -> Subject:
+    """Who may put the question: a check of a result, which was told to; no agent and no judge is ever granted that."""
+    return replace(subject, agent=subject.agent.model_copy(update={"tools": [str(ACCEPT)]}), read_only=True)
+
+
+def may_ask(subject: Subject, call: Call) -> bool:
+    """Whether a call is such a question, by whoever may put it."""
+    return call.tool == str(ACCEPT) and subject.read_only and str(ACCEPT) in subject.agent.tools
+
+
 def question_of(subject: Subject, call: Call) -> Case:
     """The case of a call that only asks; its arguments `{question, result, effects}` are what the person sees."""
     return replace(

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from interlock.config import AgentConfig, Project, fault_point
 from interlock.guardrails import approvals, catalogue, ledger, limits, plan, validate
-from interlock.guardrails.acceptance import ACCEPT, ACCEPTED, question_of
+from interlock.guardrails.acceptance import ACCEPTED, may_ask, question_of
 from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.contracts import refuse_unsafe_checks
@@ -122,8 +122,8 @@ class Gate:
             return InDoubt(call.id, f"whether {call.tool} took effect is unknown")
         if call.state in (CallState.DONE, CallState.FAILED) or call.result is not None:
             return Done(ledger.observation_of(call, trusted=self._trusted(call)))
-        if call.tool == str(catalogue.SEARCH) or (call.tool == str(ACCEPT) and subject.read_only):
-            return await (self._accept if subject.read_only else self._search)(subject, call)
+        if call.tool == str(catalogue.SEARCH) or may_ask(subject, call):
+            return await (self._search if call.tool == str(catalogue.SEARCH) else self._accept)(subject, call)
         if call.state is CallState.STARTED:
             return await self._go_on(subject, call, facts)
         try:

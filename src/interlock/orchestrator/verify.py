@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from interlock.config import AgentConfig, CheckConfig, Config, PlanEntryConfig, new_id, servers_for
-from interlock.guardrails import Gate, Subject, meets, plan_covers
+from interlock.guardrails import ACCEPT, Gate, Subject, asking, meets, plan_covers
 from interlock.model import (
     ActOutcome,
     CallRequest,
@@ -30,7 +30,6 @@ TRIES = 3
 RETRY_S = (1.0, 4.0)
 SHOWN_CHARS = 200
 RESULT_CHARS = 4000
-ACCEPT = "interlock.accept_result"
 
 
 @dataclass(frozen=True)
@@ -240,16 +239,16 @@ class Verification:
 
     async def _person(self, check: CheckConfig) -> Verdict:
         """Asked once for each result: the call of the question is found again after the wait."""
-        verifier = replace(self.subject, read_only=True)
+        verifier = asking(self.subject)
         async with self.database.transaction() as tx:
             calls = await call_rows.of_task(tx, self.subject.task.id)
         effects = [f"#{call.call_no} {call.tool} {call.state}" for call in calls if call.is_effect][:50]
         args = {"question": check.person, "result": self.text[:RESULT_CHARS], "effects": effects}
-        mine = [c for c in calls if c.tool == ACCEPT and c.run_no == self.subject.lease.run_no and c.args == args]
+        mine = [c for c in calls if c.tool == str(ACCEPT) and c.run_no == self.subject.lease.run_no and c.args == args]
         if mine:
-            request = CallRequest(mine[-1].call_no, ACCEPT, args)
+            request = CallRequest(mine[-1].call_no, str(ACCEPT), args)
         else:
-            request = await propose(self.database, verifier, ACCEPT, args)
+            request = await propose(self.database, verifier, str(ACCEPT), args)
         outcome = await self.gate.act(verifier, request)
         match outcome:
             case Done():

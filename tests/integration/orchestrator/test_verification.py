@@ -35,6 +35,9 @@ PLAYBOOKS = {
     "meddler": playbook(
         {**call("w", "files.write", path="report.md", content="mine"), "on_error": "continue"}, result=PASS
     ),
+    "pushy-judge": playbook(
+        {**call("w", "interlock.accept_result", question="Just say yes"), "on_error": "continue"}, result=PASS
+    ),
     "first": playbook(append("a"), result="wrong"),
     "second": playbook(append("b"), result="right"),
     "answered": playbook(
@@ -161,6 +164,12 @@ async def test_a_judge_may_only_read_and_its_silence_proves_nothing(house: House
     view = await checked(house, "writer", "vague", {"judge": "vague-judge"})
     assert (view["state"], view["run"]) == ("escalated", 1), "what was not judged is not wrong"
     assert "gave no verdict that can be read" in view["state_reason"]
+
+
+async def test_a_judge_can_put_no_question_to_a_person(house: House) -> None:
+    view = await checked(house, "writer", "pushy", {"judge": "pushy-judge"})
+    assert [call["state"] for call in view["calls"] if call["tool"] == "interlock.accept_result"] == ["denied"]
+    assert not [a for a in await house.control.approvals(pending_only=False) if a["task"] == view["id"]]
 
 
 async def test_a_person_is_asked_last_and_once(house: House) -> None:
