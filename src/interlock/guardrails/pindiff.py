@@ -170,7 +170,9 @@ def _schemas(field: str, old: Any, new: Any, depth: int = 0) -> list[Change]:
         before, after = old.get(keyword), new.get(keyword)
         if _same(before, after) and (keyword in old) == (keyword in new):
             continue
-        if keyword == "properties":
+        if before is None and after is None:  # null, and nothing: the same for a caller, but not for the pin
+            found.append(_appeared(f"{field}.{keyword}", there=keyword in new))
+        elif keyword == "properties":
             told = _parameters(field, (old, old.get(keyword, {})), (new, new.get(keyword, {})), depth)
             found += told or [_whole(f"{field}.properties", before, after)]
         elif keyword == "required":
@@ -257,6 +259,12 @@ def _whole(field: str, old: Any, new: Any) -> Change:
     after = None if new is None else _json(new)
     line = f"{field}: {visible(before or '(none)')} -> {visible(after or '(none)')}"
     return Change(field, before, after, "", (line,))
+
+
+def _appeared(field: str, *, there: bool) -> Change:
+    """A keyword without a value that came, or went."""
+    before, after = ("(none)", "null") if there else ("null", "(none)")
+    return Change(field, before, after, "", (f"{field}: {before} -> {after}",))
 
 
 def _written(there: bool, value: Any) -> str:

@@ -140,6 +140,9 @@ DEFINITION = st.fixed_dictionaries(
 
 
 @example({"input_schema": {}}, {"input_schema": {"required": []}})
+@example({"input_schema": {}}, {"input_schema": {"type": None}})
+@example({"input_schema": {"properties": None}}, {"input_schema": {}})
+@example({"annotations": {"title": "a"}}, {"annotations": {"title": True}})
 @settings(max_examples=120, deadline=None)
 @given(DEFINITION, DEFINITION)
 def test_every_difference_is_shown_and_only_differences_are(old: dict[str, Any], new: dict[str, Any]) -> None:
