@@ -2,8 +2,8 @@
 
 python bench/peers/plain_dbos.py --database "host=/run/postgresql dbname=test"
 
-Its queue is asked fifty times a second, twice as often as is good for it with less to do; the default, once a second,
-would end at 64 tasks a second.
+Its queue is asked fifty times a second, five times as often as interlock's; the default, once a second, would end at
+64 tasks a second.
 """
 
 import asyncio

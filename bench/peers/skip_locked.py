@@ -2,7 +2,7 @@
 
 python bench/peers/skip_locked.py --database "host=/run/postgresql dbname=test"
 
-The worker has 24 coroutines, each with a connection: more of them are slower. One that finds nothing looks again after
+The worker has 24 coroutines, each with a connection. One that finds nothing looks again after
 five milliseconds.
 """
 

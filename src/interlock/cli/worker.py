@@ -10,6 +10,9 @@ from interlock.cli.logs import log_to_stderr
 from interlock.cli.options import Json, Project, folder_of
 from interlock.config import Settings
 
+POOL = 10
+MOST_CONNECTIONS = 24  # of one worker, for a Postgres has not many
+
 
 def worker(*, project: Project = None, json: Json = False) -> int:
     """Run one more worker, here or on another machine.
@@ -31,7 +34,8 @@ async def _work(project: Project) -> None:
         return
     settings = Settings.from_env(os.environ)
     found = await asyncio.to_thread(check_project, folder_of(project), os.environ)
-    async with foundation(settings, found, os.environ) as ground:
+    pool = max(POOL, min(MOST_CONNECTIONS, found.config.server.concurrency))
+    async with foundation(settings, found, os.environ, pool=pool) as ground:
         one, toolbox = worker_of(ground, settings, found, os.environ)
         try:
             await one.run(stop)

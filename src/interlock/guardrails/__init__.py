@@ -21,7 +21,7 @@ from interlock.guardrails.plan import covers as plan_covers
 from interlock.guardrails.policy import DEFAULTS, Policy
 from interlock.guardrails.pulse import Pulse
 from interlock.guardrails.shelter import tidy
-from interlock.guardrails.think import Thinker
+from interlock.guardrails.think import Thinker, Thought
 from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, proposal_of
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Renamed",
     "Subject",
     "Thinker",
+    "Thought",
     "UndoPlan",
     "advice_on",
     "asking",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from interlock.audit import record
+from interlock.audit import compose, record
 from interlock.guardrails import catalogue, limits
 from interlock.guardrails.case import Subject
 from interlock.guardrails.gate import Gate
@@ -21,7 +21,15 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.observability import count_tokens
-from interlock.store import FOREVER, Claim, Database, allowance_rows, parking_rows
+from interlock.store import FOREVER, Claim, Database, allowance_rows, parking_rows, segment_rows
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What a model answered; `untold` is the record of it, which whoever keeps the answer writes in the same commit."""
+
+    answer: ModelAnswer
+    untold: AuditEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Thinker:
     models: Models
     default_model: str | None
 
-    async def think(self, subject: Subject, turns: tuple[Turn, ...], context: str = "") -> ModelAnswer:
+    async def think(self, subject: Subject, turns: tuple[Turn, ...], context: str = "") -> Thought:
         """The model's next answer.
 
         Raises:
@@ -44,7 +52,7 @@ class Thinker:
             Halted: the agent, or everything, is halted.
         """
         if subject.task.kind is TaskKind.UNDO:
-            return await UndoSteps(self.database).next_answer(subject, turns)
+            return Thought(await UndoSteps(self.database).next_answer(subject, turns))
         name = self._model_of(subject)
         tools = await self.gate.tools_for(subject)
         folded = catalogue.is_large(tools) and not name.startswith("playbook:")
@@ -60,8 +68,8 @@ class Thinker:
         except BaseException as error:
             await self._settle_failed(subject, claims, error)
             raise
-        await self._settle(subject, claims, answer)
-        return catalogue.unfold(answer, tools) if folded else answer
+        untold = await self._settle(subject, claims, answer)
+        return Thought(catalogue.unfold(answer, tools) if folded else answer, untold)
 
     def _model_of(self, subject: Subject) -> str:
         """The model of this run: after each result that was not accepted the next stronger one, up to the last.
@@ -78,6 +86,19 @@ class Thinker:
     async def _reserve(self, subject: Subject, request: ModelRequest) -> list[Claim]:
         usd = self.models.quote(request)
         claims = limits.money_claims(subject, usd, self.database.clock.now())
+        detail = {
+            "model": request.model,
+            "turns": len(request.turns),
+            "tools": len(request.tools),
+            "reserved_usd": usd,
+            "instructions_sha256": canonical_sha256(request.instructions),
+        }
+        intent = AuditEntry("model.intent", subject.actor, subject.ids, detail)
+        scopes = parking_rows.scopes_of(subject.name)
+        if not claims:
+            async with self.database.at_once() as tx:
+                if await segment_rows.record_held(tx, subject.lease, compose(intent, tx.clock.now()), scopes):
+                    return claims
         async with self.database.transaction(subject.lease) as tx:
             stop = await parking_rows.halted(tx, subject.name)
             if stop is not None:
@@ -89,36 +110,34 @@ class Thinker:
                     f"{'' if over.window_at == FOREVER else ' for this minute'}",
                     hint=f"raise limits.{over.resource} of the agent",
                 )
-            detail = {
-                "model": request.model,
-                "turns": len(request.turns),
-                "tools": len(request.tools),
-                "reserved_usd": usd,
-                "instructions_sha256": canonical_sha256(request.instructions),
-            }
-            await record(tx, AuditEntry("model.intent", subject.actor, subject.ids, detail))
+            await record(tx, intent)
         return claims
 
-    async def _settle(self, subject: Subject, claims: list[Claim], answer: ModelAnswer) -> None:
+    async def _settle(self, subject: Subject, claims: list[Claim], answer: ModelAnswer) -> AuditEntry | None:
+        """Record an answer at once if it has cost anything, else leave that to whoever keeps it."""
+        usage = answer.usage
+        tokens = {
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "cache_read": usage.cache_read_tokens,
+            "cache_write": usage.cache_write_tokens,
+        }
+        detail = {
+            "model": answer.model,
+            "cost_usd": answer.cost_usd,
+            "tokens": tokens,
+            "calls": [call.tool for call in answer.calls],
+            "text_sha256": canonical_sha256(answer.text),
+        }
+        outcome = AuditEntry("model.outcome", subject.actor, subject.ids, detail)
+        if not claims and not answer.cost_usd and not any(tokens.values()):
+            return outcome
         async with self.database.transaction() as tx:
             for claim in claims:
                 await allowance_rows.settle(tx, claim, answer.cost_usd)
-            usage = answer.usage
-            tokens = {
-                "input": usage.input_tokens,
-                "output": usage.output_tokens,
-                "cache_read": usage.cache_read_tokens,
-                "cache_write": usage.cache_write_tokens,
-            }
             await count_tokens(tx, answer.model, tokens, answer.cost_usd)
-            detail = {
-                "model": answer.model,
-                "cost_usd": answer.cost_usd,
-                "tokens": tokens,
-                "calls": [call.tool for call in answer.calls],
-                "text_sha256": canonical_sha256(answer.text),
-            }
-            await record(tx, AuditEntry("model.outcome", subject.actor, subject.ids, detail))
+            await record(tx, outcome)
+        return None
 
     async def _settle_failed(self, subject: Subject, claims: list[Claim], error: BaseException) -> None:
         """A call that failed, or was cut off, may have been billed: it is settled at its worst price."""

@@ -7,6 +7,7 @@ from interlock.observability.counters import (
     count_tokens,
     count_trigger,
     exposition,
+    task_counts,
     trigger_counts,
 )
 from interlock.observability.redaction import HIDDEN, redact
@@ -20,5 +21,6 @@ __all__ = [
     "count_trigger",
     "exposition",
     "redact",
+    "task_counts",
     "trigger_counts",
 ]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from interlock.store import Database, Row, Transaction, backlog_rows, catalog_rows, task_rows
+from interlock.store import Count, Database, Row, Transaction, backlog_rows, catalog_rows, task_rows
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -31,12 +31,17 @@ def label(value: str) -> str:
 
 async def count_task(tx: Transaction, status: str, agent: str, seconds: float | None) -> None:
     """Count a task that reached a final state, or was escalated (then without `seconds`)."""
-    await catalog_rows.count(tx, TASKS, {"status": status, "agent": label(agent)})
-    if seconds is None:
-        return
-    bucket = next((f"{edge:g}" for edge in TASK_BUCKETS_S if seconds <= edge), "+Inf")
-    await catalog_rows.count(tx, f"{TASK_SECONDS}_bucket", {"agent": label(agent), "le": bucket})
-    await catalog_rows.count(tx, f"{TASK_SECONDS}_sum", {"agent": label(agent)}, seconds)
+    await catalog_rows.count(tx, *task_counts(status, agent, seconds))
+
+
+def task_counts(status: str, agent: str, seconds: float | None) -> list[Count]:
+    """What such a task counts in."""
+    counts: list[Count] = [(TASKS, {"status": status, "agent": label(agent)}, 1.0)]
+    if seconds is not None:
+        bucket = next((f"{edge:g}" for edge in TASK_BUCKETS_S if seconds <= edge), "+Inf")
+        counts.append((f"{TASK_SECONDS}_bucket", {"agent": label(agent), "le": bucket}, 1.0))
+        counts.append((f"{TASK_SECONDS}_sum", {"agent": label(agent)}, seconds))
+    return counts
 
 
 def call_counter(server: str, action: str, outcome: str) -> tuple[str, dict[str, str]]:
@@ -46,21 +51,24 @@ def call_counter(server: str, action: str, outcome: str) -> tuple[str, dict[str,
 
 async def count_call(tx: Transaction, server: str, action: str, outcome: str) -> None:
     """Count a tool call that ended."""
-    await catalog_rows.count(tx, *call_counter(server, action, outcome))
+    await catalog_rows.count(tx, (*call_counter(server, action, outcome), 1.0))
 
 
 async def count_tokens(tx: Transaction, model: str, tokens: dict[str, int], cost_usd: float) -> None:
     """Count a model call; shape of tokens `{direction: n}`."""
+    counts: list[Count] = []
     for direction, number in tokens.items():
         if number:
-            await catalog_rows.count(tx, TOKENS, {"model": label(model), "direction": direction}, number)
+            counts.append((TOKENS, {"model": label(model), "direction": direction}, number))
     if cost_usd:
-        await catalog_rows.count(tx, COST_USD, {"model": label(model)}, cost_usd)
+        counts.append((COST_USD, {"model": label(model)}, cost_usd))
+    if counts:
+        await catalog_rows.count(tx, *counts)
 
 
 async def count_trigger(tx: Transaction, trigger: str, outcome: str, number: int) -> None:
     """Count what became of deliveries: `fired` and `duplicate` tasks, else deliveries that started nothing."""
-    await catalog_rows.count(tx, TRIGGERS, {"trigger": label(trigger), "outcome": outcome}, number)
+    await catalog_rows.count(tx, (TRIGGERS, {"trigger": label(trigger), "outcome": outcome}, number))
 
 
 async def trigger_counts(tx: Transaction) -> dict[str, dict[str, int]]:

@@ -1,9 +1,10 @@
 """The one door for events: lock the task, ask the lifecycle, carry its commands out, all in one transaction."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from interlock.audit import record
+from interlock.audit import compose, record
 from interlock.guardrails import doubt
 from interlock.memory import note_of_failure
 from interlock.model import (
@@ -12,6 +13,7 @@ from interlock.model import (
     CallState,
     CloseRun,
     Command,
+    Conflict,
     CountState,
     EnqueueSegment,
     Event,
@@ -26,11 +28,41 @@ from interlock.model import (
     TaskState,
     advance,
 )
-from interlock.observability import count_task, redact
-from interlock.store import Segment, Transaction, approval_rows, call_rows, dispatch_rows, run_rows, task_rows
+from interlock.observability import count_task, redact, task_counts
+from interlock.store import (
+    Move,
+    Segment,
+    Transaction,
+    approval_rows,
+    call_rows,
+    dispatch_rows,
+    run_rows,
+    segment_rows,
+    task_rows,
+)
 
 BACKSTOP_S = 30.0
 JITTER = 0.25  # of a delay, so that tasks which failed together do not come back together
+
+
+@dataclass(frozen=True)
+class Along:
+    """What is written along with an event.
+
+    Attributes:
+        taker: the executor that takes the lease.
+        worked_s: working time.
+        result: what came out; shape `{text}`.
+        unless: a halt of one of these scopes is in the way.
+    """
+
+    taker: str | None = None
+    worked_s: float = 0.0
+    result: dict[str, Any] | None = None
+    unless: tuple[str, ...] = ()
+
+
+_NOTHING = Along()
 
 
 async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "system:orchestrator") -> Life:
@@ -50,12 +82,67 @@ async def handle(tx: Transaction, task_id: str, event: Event, actor: str = "syst
     for command in commands:
         await _carry_out(tx, task, command)
     if life.state is not before.state:
-        detail = {"from": before.state, "to": life.state, "event": type(event).__name__, "crashes": life.crashes}
-        ids = {"task": task_id, "run": life.run_no, "segment": life.segment_no}
-        await record(tx, AuditEntry("task.state", actor, ids, detail))
+        await record(tx, _state_entry(task, life, event, actor))
     if life.state.final:
         await _settle_leftovers(tx, task)
     return life
+
+
+async def move_on(tx: Transaction, seen: Task, event: Event, actor: str, along: Along = _NOTHING) -> Task | None:
+    """Let an event happen to a task that was just seen, in one statement; the task as it is then.
+
+    None when that can't be: the task is not as it was seen any more, or there is more to carry out. Then `handle` finds
+    out. It does what `handle` does, for a task that goes on to another state and needs no other segment or run.
+    """
+    try:
+        life, commands = advance(task_rows.life_of(seen), event)
+    except Conflict:
+        return None
+    if life.state is seen.state or not all(isinstance(command, CloseRun | CountState) for command in commands):
+        return None
+    if (life.parked, life.rung) != (seen.parked, seen.rung):
+        return None
+    now, life = tx.clock.now(), replace(life, reason=redact(life.reason))
+    outcome, counts = None, []
+    for command in commands:
+        if isinstance(command, CloseRun):
+            outcome = command.outcome
+        elif isinstance(command, CountState):
+            seconds = (now - seen.created_at).total_seconds() if command.state.final else None
+            counts = task_counts(command.state, seen.agent, seconds)
+    move = Move(
+        now,
+        life,
+        compose(_state_entry(seen, life, event, actor), now),
+        along.taker,
+        along.unless,
+        along.worked_s,
+        along.result,
+        outcome,
+        counts,
+    )
+    epoch = await segment_rows.move(tx, seen, move)
+    if epoch is None:
+        return None
+    started_at = seen.started_at or (now if along.taker else None)
+    executor_id = (along.taker or seen.executor_id) if life.state.held else None
+    return replace(
+        seen,
+        state=life.state,
+        state_reason=life.reason,
+        epoch=epoch,
+        executor_id=executor_id,
+        started_at=started_at,
+        changed_at=now,
+        finished_at=now if life.state.final else seen.finished_at,
+        worked_s=seen.worked_s + along.worked_s,
+    )
+
+
+def _state_entry(task: Task, life: Life, event: Event, actor: str) -> AuditEntry:
+    detail = {"from": task.state, "to": life.state, "event": type(event).__name__, "crashes": life.crashes}
+    ids = {"task": task.id, "run": life.run_no, "segment": life.segment_no}
+    return AuditEntry("task.state", actor, ids, detail)
 
 
 async def _carry_out(tx: Transaction, task: Task, command: Command) -> None:

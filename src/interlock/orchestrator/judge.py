@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock import agent
+from interlock.audit import record
 from interlock.config import CheckConfig, Config
 from interlock.guardrails import Gate, Subject, Thinker
 from interlock.model import CallRequest, ModelAnswer, ModelTurn, Observation, RequestTurn, Turn
@@ -52,7 +53,7 @@ class SecondAgent:
             keeping = _Turns(self.database, judge, list(turns))
             ending = await agent.run(
                 turns,
-                lambda seen: self.thinker.think(judge, seen, TOLD),
+                lambda seen: self._think(judge, seen),
                 lambda call: self.gate.act(judge, call),
                 agent.Save(keeping.add_answer, keeping.add_observation),
                 agent.Bounds(judge.agent.limits.max_turns),
@@ -67,6 +68,14 @@ class SecondAgent:
                 )
             turns = (*keeping.turns, RequestTurn(f"That is no verdict: {problem}. Answer again."))
         return Unmade(f"the judge '{check.judge}' gave no verdict that can be read")
+
+    async def _think(self, judge: Subject, turns: tuple[Turn, ...]) -> ModelAnswer:
+        """The judge's turns are kept nowhere, so the record of one that cost nothing is written by itself."""
+        thought = await self.thinker.think(judge, turns, TOLD)
+        if thought.untold is not None:
+            async with self.database.transaction(judge.lease) as tx:
+                await record(tx, thought.untold)
+        return thought.answer
 
     def _subject(self, subject: Subject, check: CheckConfig, evidence: dict[str, Any]) -> Subject:
         configured = self.config.agents[str(check.judge)]

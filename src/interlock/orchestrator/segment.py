@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from interlock import agent
-from interlock.config import AgentConfig, CheckConfig, Project, fault_point, new_id
+from interlock.config import AgentConfig, CheckConfig, Project, fault_point
 from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
     ActionClass,
     Answered,
     Blocked,
-    CallRequest,
     CallState,
     Claimed,
     Conflict,
@@ -25,9 +25,7 @@ from interlock.model import (
     InterlockError,
     Lease,
     ModelAnswer,
-    ModelTurn,
     NotFound,
-    Observation,
     Parked,
     PutOff,
     RequestTurn,
@@ -41,16 +39,34 @@ from interlock.model import (
     UndoState,
     Verified,
 )
-from interlock.orchestrator.events import handle
+from interlock.orchestrator.events import Along, handle, move_on
+from interlock.orchestrator.history import History
 from interlock.orchestrator.judge import SecondAgent
 from interlock.orchestrator.parking import release_parked, room_of
 from interlock.orchestrator.typed_result import told
-from interlock.orchestrator.verify import Asked, Passed, Unmade, Verification, Wrong
-from interlock.store import Database, Transaction, call_rows, catalog_rows, parking_rows, run_rows, task_rows
+from interlock.orchestrator.verify import Asked, Passed, Unmade, Verdict, Verification, Wrong
+from interlock.store import (
+    Database,
+    Known,
+    Transaction,
+    call_rows,
+    catalog_rows,
+    parking_rows,
+    segment_rows,
+    task_rows,
+)
 
 log = logging.getLogger("interlock.worker")
 RELEASE_TRIES = 30
 RELEASE_EVERY_S = 2.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the work of a segment ended; `result` is what came out, if the event is all that is left to be done."""
+
+    event: Event
+    result: dict[str, Any] | None = None
 
 
 @dataclass
@@ -58,7 +74,7 @@ class Active:
     """A segment in hand: how to stop it, and why it was stopped."""
 
     lease: Lease
-    work: "asyncio.Task[Event]"
+    work: "asyncio.Task[Ended]"
     cause: StopCause | None = None
     why: str = ""
     fenced: bool = False
@@ -85,36 +101,48 @@ class Segments:
             return {"status": f"not claimed: {error.message}"}
         if claimed is None:
             return {"status": "not begun: cancelled, or set aside"}
-        lease, task = claimed
+        lease, known = claimed
         started = time.monotonic()
-        active = Active(lease, asyncio.create_task(self._work(lease, task), name=f"segment {task_id}"))
+        active = Active(lease, asyncio.create_task(self._work(lease, known), name=f"segment {task_id}"))
         self.active[task_id] = active
         try:
-            event = await self._watch(active, task)
+            ended = await self._watch(active, known.task)
         finally:
             if self.active.get(task_id) is active:  # a later segment of the same task may be here by now
                 del self.active[task_id]
-        if event is None:
+        if ended is None:
             return {"status": "fenced"}
         fault_point("segment.ending")
-        ended = await self._end(lease, event, time.monotonic() - started)
-        if self._room(task) != parking_rows.Room():  # somebody may wait for the place
+        status = await self._end(lease, known.task, ended, time.monotonic() - started)
+        if self._room(known.task) != parking_rows.Room():  # somebody may wait for the place
             await self._let_others_in()
-        if not isinstance(event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
+        if not isinstance(ended.event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
             await self.gate.release(lease)
-        return ended
+        return {"status": status}
 
-    async def _claim(self, task_id: str, segment_no: int) -> tuple[Lease, Task] | None:
+    @property
+    def _actor(self) -> str:
+        return f"worker:{self.executor_id}"
+
+    async def _claim(self, task_id: str, segment_no: int) -> tuple[Lease, Known] | None:
+        async with self.database.at_once() as tx:
+            known = await segment_rows.look(tx, task_id)
+            task = None
+            if self._room(known.task) == parking_rows.Room():  # else places are counted, one who asks after the other
+                along = Along(taker=self.executor_id, unless=parking_rows.stops_of(known.task.agent))
+                task = await move_on(tx, known.task, Claimed(segment_no), self._actor, along)
+        if task is not None:
+            lease = Lease(task.id, task.run_no, task.segment_no, task.epoch, self.executor_id)
+            return lease, replace(known, task=task)
         async with self.database.transaction() as tx:
             task = await task_rows.get(tx, task_id, lock=True)
             obstacle = await parking_rows.obstacle(tx, task, self._room(task))
             event = Claimed(segment_no) if obstacle is None else PutOff(segment_no, obstacle.kind, obstacle.reason)
-            life = await handle(tx, task_id, event, f"worker:{self.executor_id}")
+            life = await handle(tx, task_id, event, self._actor)
             if not life.state.held:
                 return None
-            task = await task_rows.get(tx, task_id)
-            lease = await task_rows.take_lease(tx, task, self.executor_id)
-        return lease, task
+            lease = await task_rows.take_lease(tx, await task_rows.get(tx, task_id), self.executor_id)
+            return lease, await segment_rows.look(tx, task_id)
 
     async def _let_others_in(self) -> None:
         with contextlib.suppress(Unavailable):  # else the next round of the housekeeping does it
@@ -124,7 +152,7 @@ class Segments:
         """How many may run beside a task; going back is never kept waiting by that."""
         return room_of(self.project.config, task.agent) if task.kind is TaskKind.AGENT else parking_rows.Room()
 
-    async def _watch(self, active: Active, task: Task) -> Event | None:
+    async def _watch(self, active: Active, task: Task) -> Ended | None:
         """Wait for the work under the task's remaining time; None when the lease was lost."""
         remaining_s = max(0.1, task.limits.max_duration_s - task.worked_s)
         await asyncio.wait({active.work}, timeout=remaining_s)
@@ -137,13 +165,13 @@ class Segments:
         if active.cause is not None:
             limit = f"its working time of {task.limits.max_duration_s:g} s is used up"
             reason = limit if active.cause is StopCause.TIMED_OUT else task.state_reason
-            return Stopped(active.cause, active.why or reason)
+            return Ended(Stopped(active.cause, active.why or reason))
         if active.work.cancelled() or not active.work.done():
-            return Stopped(StopCause.DRAINED, "the worker was shut down")
+            return Ended(Stopped(StopCause.DRAINED, "the worker was shut down"))
         error = active.work.exception()
         if isinstance(error, Fenced):
             return None
-        return active.work.result() if error is None else await self._failure(active.lease, task, error)
+        return active.work.result() if error is None else Ended(await self._failure(active.lease, task, error))
 
     async def _failure(self, lease: Lease, task: Task, error: BaseException) -> Event:
         if isinstance(error, Exhausted):
@@ -174,21 +202,29 @@ class Segments:
         refused = any(c.run_no == lease.run_no and c.state in (CallState.DENIED, CallState.EXPIRED) for c in calls)
         return clean, refused
 
-    async def _end(self, lease: Lease, event: Event, worked_s: float) -> dict[str, str]:
+    async def _end(self, lease: Lease, task: Task, ended: Ended, worked_s: float) -> str:
         """Commit how the segment ended; while the database is away, keep trying for a minute."""
         for _ in range(RELEASE_TRIES):
             try:
+                if ended.result is not None:
+                    async with self.database.at_once() as tx:
+                        along = Along(worked_s=worked_s, result=ended.result)
+                        moved = await move_on(tx, task, ended.event, self._actor, along)
+                    if moved is not None:
+                        return str(moved.state)
                 async with self.database.transaction(lease) as tx:
                     await task_rows.add_worked(tx, lease.task_id, worked_s)
-                    present = await self._as_of_now(tx, lease, event)
-                    life = await handle(tx, lease.task_id, present, f"worker:{self.executor_id}")
-                return {"status": str(life.state)}
+                    if ended.result is not None:
+                        await task_rows.keep_result(tx, lease.task_id, ended.result)
+                    present = await self._as_of_now(tx, lease, ended.event)
+                    life = await handle(tx, lease.task_id, present, self._actor)
+                return str(life.state)
             except (Fenced, Conflict) as error:
-                return {"status": f"fenced: {error.message}"}
+                return f"fenced: {error.message}"
             except Unavailable as error:
                 log.warning("segment.end_delayed task=%s error=%s", lease.task_id, error.message)
                 await asyncio.sleep(RELEASE_EVERY_S)
-        return {"status": "lost: the database stayed away; another worker takes over"}
+        return "lost: the database stayed away; another worker takes over"
 
     async def _as_of_now(self, tx: Transaction, lease: Lease, event: Event) -> Event:
         """What the segment waits for, looked up under the task's lock: a person may have answered while it ended.
@@ -220,14 +256,21 @@ class Segments:
 
     # ---- the work itself -----------------------------------------------------------------------
 
-    async def _work(self, lease: Lease, task: Task) -> Event:
-        subject = await self._subject(lease, task)
-        checks = await self._checks(subject)
+    async def _work(self, lease: Lease, known: Known) -> Ended:
+        task = known.task
+        subject = await self._subject(lease, known)
+        checks = _checks(subject, known)
         form = told([check.json_schema for check in checks if check.json_schema is not None])
-        history = _History(self.database, lease)
+        history = History(self.database, lease, known.last_seq)
+
+        async def think(turns: tuple[Turn, ...]) -> ModelAnswer:
+            thought = await self.thinker.think(subject, turns, form)
+            history.untold = thought.untold
+            return thought.answer
+
         ending = await agent.run(
-            await history.load(),
-            lambda turns: self.thinker.think(subject, turns, form),
+            known.turns,
+            think,
             lambda call: self.gate.act(subject, call),
             agent.Save(history.add_answer, history.add_observation),
             self._bounds(subject),
@@ -237,14 +280,14 @@ class Segments:
                 return await self._finish(subject, text, checks)
             case agent.Waiting():
                 async with self.database.transaction() as tx:
-                    return Parked(await call_rows.open_approvals(tx, task.id))
+                    return Ended(Parked(await call_rows.open_approvals(tx, task.id)))
             case agent.Doubtful(call):
                 why = f"{call.reason}; a person finds out: interlock calls resolve {call.call_id}"
-                return Blocked(why, doubtful_call=call.call_id)
+                return Ended(Blocked(why, doubtful_call=call.call_id))
             case agent.TurnsUsedUp(max_turns):
-                return Blocked(f"the run used up its {max_turns} turns without a result")
+                return Ended(Blocked(f"the run used up its {max_turns} turns without a result"))
             case agent.Circling(how):
-                return Blocked(f"the run went round in circles: {how}")
+                return Ended(Blocked(f"the run went round in circles: {how}"))
 
     def _bounds(self, subject: Subject) -> agent.Bounds:
         """A playbook that repeats a call was told to."""
@@ -254,26 +297,24 @@ class Segments:
         limits = subject.agent.limits
         return agent.Bounds(subject.task.limits.max_turns, agent.Patience(limits.same_call, limits.stuck_turns))
 
-    async def _checks(self, subject: Subject) -> list[CheckConfig]:
-        """What the result must pass: the checks of the agent, then those of the task."""
-        if subject.task.kind is TaskKind.UNDO:
-            return []
-        async with self.database.transaction() as tx:
-            body = await task_rows.request_of(tx, subject.task.id)
-        return [*subject.agent.verify, *(CheckConfig.model_validate(check) for check in body.get("checks") or ())]
-
-    async def _finish(self, subject: Subject, text: str, checks: list[CheckConfig]) -> Event:
-        """Keep the result, then check it."""
+    async def _finish(self, subject: Subject, text: str, checks: list[CheckConfig]) -> Ended:
+        """Keep the result, then check it; without checks it is kept with the end of the task."""
         lease = subject.lease
+        result = {"text": text, "run": lease.run_no}
+        if subject.task.kind is TaskKind.UNDO:
+            async with self.database.transaction(lease) as tx:
+                await task_rows.keep_result(tx, lease.task_id, result)
+            return Ended(await self._undo_verdict(subject))
+        if not checks:
+            return Ended(Answered(0), result)
         judge = SecondAgent(self.database, self.gate, self.thinker, self.project.config)
         verification = Verification(self.database, self.gate, self.project.config, subject, judge, text)
-        if subject.task.kind is TaskKind.UNDO or not checks:
-            async with self.database.transaction(lease) as tx:
-                await task_rows.keep_result(tx, lease.task_id, {"text": text, "run": lease.run_no})
-            return await self._undo_verdict(subject) if subject.task.kind is TaskKind.UNDO else Answered(0)
         async with self.database.transaction(lease) as tx:
-            await handle(tx, lease.task_id, Answered(len(checks)), f"worker:{self.executor_id}")
-        match await verification.run(checks):
+            await handle(tx, lease.task_id, Answered(len(checks)), self._actor)
+        return Ended(await self._verified(lease, await verification.run(checks)))
+
+    async def _verified(self, lease: Lease, verdict: Verdict) -> Event:
+        match verdict:
             case Passed():
                 return Verified()
             case Asked():
@@ -296,14 +337,13 @@ class Segments:
             f"{len(open_ones)} of {len(calls)} effects were not restored; call {first.call_no}: {first.undo_note}"
         )
 
-    async def _subject(self, lease: Lease, task: Task) -> Subject:
+    async def _subject(self, lease: Lease, known: Known) -> Subject:
         """The agent as it was configured when the task was submitted."""
-        async with self.database.transaction() as tx:
-            body = await task_rows.request_of(tx, task.id)
-            stored = None
-            if task.config_sha256 != self.project.sha256 and task.kind is TaskKind.AGENT:
+        task, stored = known.task, None
+        if task.config_sha256 != self.project.sha256 and task.kind is TaskKind.AGENT:
+            async with self.database.transaction() as tx:
                 stored = await catalog_rows.config(tx, task.config_sha256)
-        request = RequestTurn(body["text"], body["inputs"])
+        request = RequestTurn(known.request["text"], known.request["inputs"])
         if task.kind is TaskKind.UNDO:
             return Subject(lease, task, AgentConfig(), request)
         if stored is not None:
@@ -311,40 +351,16 @@ class Segments:
         return Subject(lease, task, self.project.config.agents[task.agent], request)
 
 
+def _checks(subject: Subject, known: Known) -> list[CheckConfig]:
+    """What the result must pass: the checks of the agent, then those of the task."""
+    if subject.task.kind is TaskKind.UNDO:
+        return []
+    own = known.request.get("checks") or ()
+    return [*subject.agent.verify, *(CheckConfig.model_validate(check) for check in own)]
+
+
 def failure_of(error: InterlockError, *, refused: bool) -> Failure:
     """A run that was refused a call, and then gave up, would only ask again; an outage has nothing to do with that."""
     if refused and not isinstance(error, Unavailable):
         return Failure.REFUSED
     return Failure.TRANSIENT if error.retryable else Failure.BROKEN
-
-
-@dataclass(frozen=True)
-class _History:
-    """Reads and appends the turns of one run under its lease."""
-
-    database: Database
-    lease: Lease
-
-    async def load(self) -> tuple[Turn, ...]:
-        async with self.database.transaction(self.lease) as tx:
-            return await run_rows.history(tx, self.lease.task_id, self.lease.run_no)
-
-    async def add_answer(self, answer: ModelAnswer) -> ModelTurn:
-        """Number the calls and write the turn and their ledger rows in one commit, before any of them runs."""
-        async with self.database.transaction(self.lease) as tx:
-            last = await call_rows.last_number(tx, self.lease.task_id)
-            calls = tuple(
-                CallRequest(last + offset, call.tool, call.args, call.reason, call.provider_call_id)
-                for offset, call in enumerate(answer.calls, start=1)
-            )
-            turn = ModelTurn(answer.text, calls, answer.model, answer.usage, answer.provider)
-            seq = await run_rows.append(tx, self.lease.task_id, self.lease.run_no, turn)
-            for call in calls:
-                await call_rows.propose(tx, self.lease, new_id(), call, seq)
-        fault_point("turn.saved")
-        return turn
-
-    async def add_observation(self, observation: Observation) -> None:
-        async with self.database.transaction(self.lease) as tx:
-            await run_rows.append(tx, self.lease.task_id, self.lease.run_no, observation)
-        fault_point("observation.saved")

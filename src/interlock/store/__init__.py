@@ -21,6 +21,7 @@ from interlock.store import parking as parking_rows
 from interlock.store import rates as rate_rows
 from interlock.store import runs as run_rows
 from interlock.store import schedules as schedule_rows
+from interlock.store import segment_path as segment_rows
 from interlock.store import server_credentials as credential_rows
 from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
@@ -32,6 +33,7 @@ from interlock.store.binaries import PostgresBinaries
 from interlock.store.breakers import BreakerRow
 from interlock.store.cached_reads import CachedLook
 from interlock.store.call_path import SERVICE, AuditRow, Beginning, CallFacts, Ending
+from interlock.store.catalog import Count
 from interlock.store.database import APP_ROLE, SCHEMA, Database, Row, Transaction
 from interlock.store.declines import DeclinedCall
 from interlock.store.dispatch import Segment
@@ -44,6 +46,7 @@ from interlock.store.migrating import copy_database, mark_prepared, migrate, mig
 from interlock.store.rates import Bucket, Shortage
 from interlock.store.schedules import ScheduleRow
 from interlock.store.sealing import Sealer
+from interlock.store.segment_path import Known, Move
 from interlock.store.sightings import Sighting
 from interlock.store.tasks import NewTask, Page
 from interlock.store.triggers import TriggerRow
@@ -63,10 +66,13 @@ __all__ = [
     "CachedLook",
     "CallFacts",
     "Claim",
+    "Count",
     "Database",
     "DeclinedCall",
     "EmbeddedPostgres",
     "Ending",
+    "Known",
+    "Move",
     "NewTask",
     "Page",
     "PostgresBinaries",
@@ -107,6 +113,7 @@ __all__ = [
     "rate_rows",
     "run_rows",
     "schedule_rows",
+    "segment_rows",
     "sighting_rows",
     "task_rows",
     "token_rows",

@@ -8,11 +8,11 @@ _SEQUENCER_LOCK = 7440_0002
 async def add(tx: Transaction, record: Row) -> None:
     """Add a record; shape `{id, tenant, at, event, task_id, body}`."""
     await tx.run(
-        "insert into audit_record (id, tenant, at, event, task_id, body)"
-        " values (%(id)s, %(tenant)s, %(at)s, %(event)s, %(task_id)s, %(body)s)",
+        "with recorded as (insert into audit_record (id, tenant, at, event, task_id, body)"
+        " values (%(id)s, %(tenant)s, %(at)s, %(event)s, %(task_id)s, %(body)s))"
+        " insert into audit_waiting (record_id, tenant) values (%(id)s, %(tenant)s)",
         record,
     )
-    await tx.run("insert into audit_waiting (record_id, tenant) values (%(id)s, %(tenant)s)", record)
 
 
 async def claim_sequencer(tx: Transaction) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg.types.json import Jsonb
 
@@ -10,6 +10,7 @@ from interlock.model import ToolDefinition, ToolRef
 from interlock.store.database import Row, Transaction
 from interlock.store.sightings import definition_body, storable_text
 
+Count: TypeAlias = tuple[str, dict[str, str], float]  # name and labels of a counter, and how much it grows
 _LARGE_BYTES = 256 * 1024
 
 
@@ -107,12 +108,14 @@ async def resume(tx: Transaction, scope: str) -> bool:
     return await tx.run("delete from halt where scope = %s", [scope]) == 1
 
 
-async def count(tx: Transaction, name: str, labels: dict[str, str], by: float = 1.0) -> None:
-    """Add to a counter in the transaction of the fact it counts."""
+async def count(tx: Transaction, *counts: Count) -> None:
+    """Add to counters in the transaction of the fact they count; always in one order, so that nobody waits in a circle."""
     await tx.run(
-        "insert into metric_counter (name, labels, shard, value) values (%s, %s, pg_backend_pid() %% 8, %s)"
-        " on conflict (name, labels, shard) do update set value = metric_counter.value + excluded.value",
-        [name, Jsonb(labels), by],
+        "insert into metric_counter as m (name, labels, shard, value)"
+        " select c.name, c.labels, pg_backend_pid() %% 8, c.value"
+        " from jsonb_to_recordset(%s) as c(name text, labels jsonb, value double precision) order by c.name, c.labels"
+        " on conflict (name, labels, shard) do update set value = m.value + excluded.value",
+        [Jsonb([{"name": name, "labels": labels, "value": by} for name, labels, by in counts])],
     )
 
 

@@ -35,6 +35,12 @@ def scopes_of(agent: str) -> list[str]:
     return ["all", f"agent:{agent}"]
 
 
+def stops_of(agent: str) -> tuple[str, ...]:
+    """The halts and pauses that keep tasks of an agent from beginning."""
+    scopes = scopes_of(agent)
+    return (*scopes, *(QUEUE + scope for scope in scopes))
+
+
 async def halted(tx: Transaction, agent: str) -> Obstacle | None:
     """The halt of an agent, or of everyone, if there is one."""
     return _stop(await _stops(tx, scopes_of(agent)))
@@ -45,8 +51,7 @@ async def obstacle(tx: Transaction, task: Task, room: Room) -> Obstacle | None:
 
     With a bound, whoever asks waits for those who ask at the same moment, so that no two take the last place.
     """
-    scopes = scopes_of(task.agent)
-    found = _stop(await _stops(tx, [*scopes, *(QUEUE + scope for scope in scopes)]))
+    found = _stop(await _stops(tx, list(stops_of(task.agent))))
     if found is not None:
         return found
     for cap, agent in ((room.everyone, None), (room.agent, task.agent)):

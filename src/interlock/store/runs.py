@@ -73,7 +73,7 @@ async def append(tx: Transaction, task_id: str, run_no: int, turn: Turn) -> int:
                 run_no,
                 row["seq"],
                 _KINDS[type(turn)],
-                tx.sealer.seal(asdict(turn), turn_place(task_id, run_no, row["seq"])),
+                sealed_turn(tx, turn, (task_id, run_no, row["seq"])),
                 tx.clock.now(),
             ],
         )
@@ -93,9 +93,7 @@ async def history(tx: Transaction, task_id: str, run_no: int) -> tuple[Turn, ...
         " where t.task_id = %(task)s order by t.run_no, t.seq",
         {"task": task_id, "run": run_no},
     )
-    return tuple(
-        _turn(row["kind"], tx.sealer.open(row["body"], turn_place(task_id, row["run_no"], row["seq"]))) for row in rows
-    )
+    return tuple(turn_of(tx, row["kind"], row["body"], (task_id, row["run_no"], row["seq"])) for row in rows)
 
 
 async def last_model_turn(tx: Transaction, task_id: str, run_no: int) -> Turn | None:
@@ -104,11 +102,7 @@ async def last_model_turn(tx: Transaction, task_id: str, run_no: int) -> Turn | 
         "select kind, body, seq from turn where task_id = %s and run_no = %s and kind = 'model' order by seq desc limit 1",
         [task_id, run_no],
     )
-    return (
-        None
-        if row is None
-        else _turn(row["kind"], tx.sealer.open(row["body"], turn_place(task_id, run_no, row["seq"])))
-    )
+    return None if row is None else turn_of(tx, row["kind"], row["body"], (task_id, run_no, row["seq"]))
 
 
 async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:
@@ -129,7 +123,14 @@ def turn_place(task_id: str, run_no: int, seq: int) -> str:
     return f"turn.body:{task_id}:{run_no}:{seq}"
 
 
-def _turn(kind: str, body: dict[str, Any]) -> Turn:
+def sealed_turn(tx: Transaction, turn: Turn, place: tuple[str, int, int]) -> bytes:
+    """A turn as it is stored at a place `(task_id, run_no, seq)`."""
+    return tx.sealer.seal(asdict(turn), turn_place(*place))
+
+
+def turn_of(tx: Transaction, kind: str, sealed: bytes, place: tuple[str, int, int]) -> Turn:
+    """A turn from what is stored at a place `(task_id, run_no, seq)`."""
+    body = tx.sealer.open(sealed, turn_place(*place))
     if kind == "request":
         return RequestTurn(**body)
     if kind == "observation":
