@@ -15,9 +15,9 @@ from interlock.app.submission import read_submission
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.triggers import Triggers
-from interlock.app.views import approval_view, call_view, run_view, task_view, when
+from interlock.app.views import approval_view, call_view, run_view, task_view, when, whole_id
 from interlock.config import Project, Secrets
-from interlock.model import Conflict, InterlockError, Resolution, TaskState, UnknownAgent, UserError
+from interlock.model import Conflict, InterlockError, NotFound, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
     Database,
     Page,
@@ -250,10 +250,17 @@ class Control:
     # ---- audit, halt, state ----------------------------------------------------------------------
 
     async def audit(self, task_id: str | None, limit: int) -> list[dict[str, Any]]:
-        """Records of the audit, newest first."""
+        """Records of the audit, newest first; of a task that was forgotten by its whole id."""
+        size = max(1, min(limit, 1000))
         async with self.database.transaction() as tx:
-            whole = await task_rows.resolve_id(tx, "task", task_id) if task_id else None
-            return await audit.listing(tx, whole, max(1, min(limit, 1000)))
+            try:
+                whole = await task_rows.resolve_id(tx, "task", task_id) if task_id else None
+            except NotFound:
+                found = await audit.listing(tx, whole_id(task_id or ""), size)
+                if not found:
+                    raise
+                return found
+            return await audit.listing(tx, whole, size)
 
     async def verify_audit(self, expected: tuple[int, str] | None = None) -> dict[str, Any]:
         """Recompute the chain; shape `{ok, records, waiting, head, problems}`."""

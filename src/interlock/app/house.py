@@ -10,9 +10,9 @@ from interlock.store import Database, database_facts
 
 
 async def keep_house(control: Control) -> None:
-    """Take over from dead workers, expire questions, keep the audit chain and schedules, watch tools and agents outside.
+    """Take over from dead workers, expire questions, keep the audit chain and schedules, forget what is long over.
 
-    And tell of deliveries that were refused. Until it is cancelled.
+    And watch tools and agents outside, and tell of deliveries that were refused. Until it is cancelled.
     """
     chores = [
         asyncio.create_task(
@@ -21,6 +21,7 @@ async def keep_house(control: Control) -> None:
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
         asyncio.create_task(control.fleet.watch(), name="tools"),
         asyncio.create_task(orchestrator.keep_schedules(control.database, control.project), name="schedules"),
+        asyncio.create_task(orchestrator.keep_retention(control.database, control.project), name="retention"),
     ]
     if control.triggers is not None:
         chores.append(asyncio.create_task(control.triggers.watch(), name="triggers"))

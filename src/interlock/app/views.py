@@ -1,6 +1,7 @@
 """What people and programs see of our nouns: plain JSON, the same for the API, the CLI and the console."""
 
 import datetime
+import uuid
 from typing import Any
 
 from interlock.model import Approval, Call, Task
@@ -10,6 +11,14 @@ from interlock.store import Row
 def when(moment: datetime.datetime | None) -> str | None:
     """A moment as RFC 3339 text in UTC."""
     return None if moment is None else moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def whole_id(text: str) -> str:
+    """A text that is a whole id, as ids are written; one that is none gives an id that nothing has."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError:
+        return str(uuid.UUID(int=0))
 
 
 def task_view(task: Task) -> dict[str, Any]:

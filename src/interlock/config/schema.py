@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from interlock.config.check_schema import CheckConfig
 from interlock.config.schedule_schema import ScheduleConfig
-from interlock.config.shapes import ClassName, DurationS, Name, PositiveDurationS, RateText, Strict
+from interlock.config.shapes import ClassName, DurationS, KeptS, Name, PositiveDurationS, RateText, Strict
 from interlock.config.tool_schema import SandboxMode, ToolServerConfig
 from interlock.config.trigger_schema import TriggerConfig
 
@@ -205,6 +205,17 @@ class PolicyConfig(Strict):
     rules: list[RuleConfig] = []
 
 
+class RetentionConfig(Strict):
+    """How long what is over is kept. The audit record always is.
+
+    Attributes:
+        tasks: final tasks with their runs, calls, approvals, artifacts and snapshots, from their end; without their
+            snapshots nothing can be undone, so this is also how long undo reaches back. An hour or more, or `forever`.
+    """
+
+    tasks: KeptS = 90 * 86_400.0
+
+
 class ServerConfig(Strict):
     """The HTTP server and the workers that `up` starts.
 
@@ -213,12 +224,14 @@ class ServerConfig(Strict):
         workers: processes that run agents.
         concurrency: runs that one worker does at a time.
         running: tasks of all agents together that may run at a time, over all workers.
+        retention: how long what is over is kept.
     """
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 7440
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     running: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    retention: RetentionConfig = RetentionConfig()
 
 
 class Config(Strict):

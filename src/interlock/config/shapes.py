@@ -44,6 +44,23 @@ def _positive_duration_s(value: Any) -> float:
     return seconds
 
 
+FOREVER = "forever"
+_LEAST_KEPT_S = 3600.0
+
+
+def _kept_s(value: Any) -> float | None:
+    """A duration of an hour or more; None for ever."""
+    if value is None or value == FOREVER:
+        return None
+    try:
+        seconds = parse_duration_s(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or {FOREVER}") from None
+    if seconds < _LEAST_KEPT_S:
+        raise ValueError(f"found less than an hour; expected a duration such as 12h or 90d, or {FOREVER}")
+    return seconds
+
+
 @dataclass(frozen=True)
 class Rate:
     """So many in a stretch of time, as a token bucket: `burst` at once, refilled evenly.
@@ -100,6 +117,19 @@ _DURATION_SCHEMA = WithJsonSchema(
 )
 DurationS = Annotated[float, BeforeValidator(parse_duration_s), _DURATION_SCHEMA]
 PositiveDurationS = Annotated[float, BeforeValidator(_positive_duration_s), _DURATION_SCHEMA]
+KeptS = Annotated[
+    float | None,
+    BeforeValidator(_kept_s),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": _LEAST_KEPT_S},
+                {"type": "string", "pattern": f"^({FOREVER}|{_DURATION})$"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 RateText = Annotated[str, BeforeValidator(_rate_text), WithJsonSchema({"type": "string", "pattern": f"^{_RATE}$"})]
 PackageText = Annotated[
     str, AfterValidator(_package_text), WithJsonSchema({"type": "string", "pattern": r"^(pypi|npm):[^\s:]+$"})

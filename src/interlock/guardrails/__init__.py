@@ -8,7 +8,7 @@ from interlock.guardrails.breakers import BreakerView, breaker_key
 from interlock.guardrails.breakers import listing as breaker_listing
 from interlock.guardrails.breakers import reset as reset_breaker
 from interlock.guardrails.case import Subject
-from interlock.guardrails.checkpoint import Checkpoint
+from interlock.guardrails.checkpoint import Checkpoint, blobs_of
 from interlock.guardrails.classes import Opinion, opinion
 from interlock.guardrails.classify import class_of
 from interlock.guardrails.contracts import contract_of, is_internal, refuse_unsafe_checks
@@ -41,6 +41,7 @@ __all__ = [
     "UndoPlan",
     "advice_on",
     "asking",
+    "blobs_of",
     "breaker_key",
     "breaker_listing",
     "class_of",

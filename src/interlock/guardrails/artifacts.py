@@ -24,12 +24,13 @@ class _Piece:
     what: str
 
 
-async def keep(tx: Transaction, result: ToolResult, call_id: str) -> ToolResult:
+async def keep(tx: Transaction, result: ToolResult, task_id: str, call_id: str) -> ToolResult:
     """Store what was left out of a result; a result of which nothing was left out comes back as it is.
 
     Args:
         tx: stores each artifact in a statement of its own; one that is stored and not referred to does no harm.
         result: as the tool server's client made it.
+        task_id: they are kept for as long as this task is.
         call_id: named in the text, so that people know where to find them.
 
     Returns:
@@ -40,9 +41,11 @@ async def keep(tx: Transaction, result: ToolResult, call_id: str) -> ToolResult:
         return result
     kept: list[dict[str, Any]] = []
     lines: list[str] = []
+    bodies = {await asyncio.to_thread(_sha256, piece.body): piece.body for piece in pieces}
+    for sha256, body in sorted(bodies.items()):  # in one order, for whoever keeps the same at this moment
+        await catalog_rows.keep_blob(tx, sha256, body, task_id)
     for piece in pieces:
-        sha256 = await asyncio.to_thread(_sha256, piece.body)
-        await catalog_rows.keep_blob(tx, sha256, piece.body)
+        sha256 = next(one for one, body in bodies.items() if body == piece.body)
         kept.append({"sha256": sha256, "mime": piece.mime, "size_bytes": len(piece.body), "name": piece.name})
         where = f"interlock calls show {call_id[-_SHORT_ID:]} --artifact {sha256[:_SHORT_HASH]}"
         lines.append(f"[{piece.what}, {_size(len(piece.body))}: {where}]")

@@ -6,6 +6,7 @@ File contents go into the store's blobs; the ledger keeps `blob://<sha256>` in t
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ class Checkpoint:
             return None
         paths = touched(case)
         taken = await self.snapshots.capture(case.ref.server, paths, content=True)
-        entries = [await self._to_blob(dict(entry)) for entry in taken["entries"]]
+        entries = [await self._to_blob(dict(entry), case.call.task_id) for entry in taken["entries"]]
         return {
             "server": case.ref.server,
             "paths": paths,
@@ -62,14 +63,14 @@ class Checkpoint:
             return args
         return {**args, "entries": [await self._from_blob(dict(entry)) for entry in entries]}
 
-    async def _to_blob(self, entry: dict[str, Any]) -> dict[str, Any]:
+    async def _to_blob(self, entry: dict[str, Any], task_id: str) -> dict[str, Any]:
         content = entry.get("content")
         if not isinstance(content, str):
             return entry
         body = base64.b64decode(content)
         sha256 = hashlib.sha256(body).hexdigest()
         async with self.database.transaction() as tx:
-            await catalog_rows.keep_blob(tx, sha256, body)
+            await catalog_rows.keep_blob(tx, sha256, body, task_id)
         return {**entry, "content": BLOB + sha256}
 
     async def _from_blob(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,12 @@ class Checkpoint:
         if body is None:
             raise Bug(f"the snapshot {content} is gone")
         return {**entry, "content": base64.b64encode(body).decode()}
+
+
+def blobs_of(before: Mapping[str, Any] | None) -> list[str]:
+    """Hashes of the blobs that a kept state refers to."""
+    contents = [entry.get("content") for entry in (before or {}).get("entries", [])]
+    return [text.removeprefix(BLOB) for text in contents if isinstance(text, str) and text.startswith(BLOB)]
 
 
 def touched(case: Case) -> list[str]:

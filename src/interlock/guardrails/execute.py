@@ -83,7 +83,7 @@ class Executor:
         if result.overflow is None and not result.attachments:
             return result
         async with self.database.transaction() as tx:
-            return await artifacts.keep(tx, result, case.call.id)
+            return await artifacts.keep(tx, result, case.call.task_id, case.call.id)
 
     def _unknown(self, case: Case, result: ToolResult) -> bool:
         """A server of ours says that it does not know itself whether what it passed on took effect."""

@@ -20,7 +20,7 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.observability import call_counter, count_call, redact
-from interlock.store import Beginning, Ending, Transaction, call_rows, task_rows
+from interlock.store import Beginning, Ending, Transaction, call_rows, catalog_rows, task_rows
 from interlock.store import path_rows as call_path
 
 REASON_CHARS = 300
@@ -169,6 +169,7 @@ async def close_unmade(tx: Transaction, case: Case, result: ToolResult, event: s
     state = CallState.DONE if result.ok else CallState.FAILED
     call = replace(judged(case), state=state, ended_at=tx.clock.now(), result=result.to_json())
     await call_rows.keep(tx, call)
+    await catalog_rows.use_blobs(tx, call.task_id, [found["sha256"] for found in result.artifacts])
     detail = {**detail_of(case), "result_sha256": canonical_sha256(result.to_json())}
     await record(tx, AuditEntry(event, case.subject.actor, subject_ids(case), detail))
     await count_call(tx, case.ref.server, case.action_class, "ok" if result.ok else "error")

@@ -8,6 +8,7 @@ from interlock.orchestrator.outside import OutsideAnswer, OutsideRuns
 from interlock.orchestrator.payloads import Event, events_of
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import Patience, process_lives, reap
+from interlock.orchestrator.retention import forget_old, keep_retention
 from interlock.orchestrator.schedules import fire_due, keep_schedules, set_pause, trigger
 from interlock.orchestrator.segment import Segments
 from interlock.orchestrator.submit import (
@@ -44,8 +45,10 @@ __all__ = [
     "decide",
     "events_of",
     "fire_due",
+    "forget_old",
     "handle",
     "housekeeping",
+    "keep_retention",
     "keep_schedules",
     "limits_of",
     "look_at_undo",

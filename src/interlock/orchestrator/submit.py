@@ -6,7 +6,7 @@ from typing import Any
 
 from interlock.audit import compose
 from interlock.config import AgentConfig, Project, new_id, read_checks
-from interlock.guardrails import UndoPlan, mark_impossible, plan_undo, proposal_of
+from interlock.guardrails import UndoPlan, blobs_of, mark_impossible, plan_undo, proposal_of
 from interlock.model import (
     AuditEntry,
     BacklogFull,
@@ -20,7 +20,16 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.orchestrator.events import BACKSTOP_S, first_state
-from interlock.store import Admission, Database, NewTask, Transaction, admission_rows, backlog_rows, task_rows
+from interlock.store import (
+    Admission,
+    Database,
+    NewTask,
+    Transaction,
+    admission_rows,
+    backlog_rows,
+    catalog_rows,
+    task_rows,
+)
 
 MAX_TEXT_CHARS = 100_000
 UNDO_AGENT = "undo"
@@ -165,11 +174,16 @@ async def submit_undo(database: Database, project: Project, target: tuple[str, s
     """
     task_id, call_id = target
     async with database.transaction() as tx:
+        await task_rows.get(tx, task_id, lock=True)  # so that it can't be forgotten meanwhile
         plan = await look_at_undo(tx, project, task_id, call_id)
         await mark_impossible(tx, plan)
         if plan.steps:
             request = _undo_request(project, plan, target)
-            return await admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by)
+            limits = TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2)
+            submitted = await admit(tx, project, request, limits, by)
+            blobs = [sha256 for call in plan.steps for sha256 in blobs_of(call.before)]
+            await catalog_rows.use_blobs(tx, submitted.task.id, blobs)
+            return submitted
     call, why = plan.impossible[0]
     raise Conflict(f"call {call.call_no} ({call.tool}) can't be undone: {why}", hint=f"interlock tasks show {task_id}")
 
@@ -192,16 +206,15 @@ def _undo_request(project: Project, plan: UndoPlan, target: tuple[str, str | Non
 async def submit_again(database: Database, project: Project, task_id: str, by: str) -> Submitted:
     """A new task with the request of one that is final."""
     async with database.transaction() as tx:
-        task = await task_rows.get(tx, task_id)
+        task = await task_rows.get(tx, task_id, lock=True)  # so that it can't be forgotten meanwhile
         if task.kind is TaskKind.UNDO:
             raise Conflict("an undo is not retried as a task; undo the task again", hint="interlock undo TASK")
         if task.kind is TaskKind.OUTSIDE:
             raise Conflict("an agent outside makes its calls itself; let it call again", hint="interlock tokens list")
         body = await task_rows.request_of(tx, task_id)
-    agent = project.config.agents.get(task.agent)
-    if agent is None:
-        raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
-    outside, checks = bool(body.get("tainted")), tuple(body.get("checks") or ())
-    request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, tainted=outside, checks=checks)
-    async with database.transaction() as tx:
+        agent = project.config.agents.get(task.agent)
+        if agent is None:
+            raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
+        outside, checks = bool(body.get("tainted")), tuple(body.get("checks") or ())
+        request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, tainted=outside, checks=checks)
         return await admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)

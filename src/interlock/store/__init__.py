@@ -19,6 +19,7 @@ from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
 from interlock.store import parking as parking_rows
 from interlock.store import rates as rate_rows
+from interlock.store import retention as retention_rows
 from interlock.store import runs as run_rows
 from interlock.store import schedules as schedule_rows
 from interlock.store import segment_path as segment_rows
@@ -44,6 +45,7 @@ from interlock.store.facts import database_bytes, database_facts, transactions
 from interlock.store.login import check_login
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
 from interlock.store.rates import Bucket, Shortage
+from interlock.store.retention import Forgotten
 from interlock.store.schedules import ScheduleRow
 from interlock.store.sealing import Sealer
 from interlock.store.segment_path import Known, Move
@@ -71,6 +73,7 @@ __all__ = [
     "DeclinedCall",
     "EmbeddedPostgres",
     "Ending",
+    "Forgotten",
     "Known",
     "Move",
     "NewTask",
@@ -111,6 +114,7 @@ __all__ = [
     "prepared",
     "preparing",
     "rate_rows",
+    "retention_rows",
     "run_rows",
     "schedule_rows",
     "segment_rows",

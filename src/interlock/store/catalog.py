@@ -128,17 +128,31 @@ async def counters(tx: Transaction, name: str | None = None) -> list[Row]:
     )
 
 
-async def keep_blob(tx: Transaction, sha256: str, body: bytes) -> None:
-    """Store bytes under their hash."""
+async def keep_blob(tx: Transaction, sha256: str, body: bytes, task_id: str) -> None:
+    """Store bytes under their hash for as long as the task is kept; one statement."""
     place = f"blob.body:{sha256}"
     if len(body) < _LARGE_BYTES:
         sealed = tx.sealer.seal_bytes(body, place)
     else:  # others need not wait for it
         sealed = await asyncio.to_thread(tx.sealer.seal_bytes, body, place)
+    # The update changes nothing, but locks what is there, so that nobody can be deleting it.
     await tx.run(
-        "insert into blob (sha256, size, body, at) values (%s, %s, %s, %s) on conflict do nothing",
-        [sha256, len(body), sealed, tx.clock.now()],
+        "with kept as (insert into blob as b (sha256, size, body, at, counted) values (%s, %s, %s, %s, true)"
+        " on conflict (sha256) do update set size = b.size returning sha256)"
+        " insert into blob_use (sha256, task_id) select sha256, %s from kept on conflict do nothing",
+        [sha256, len(body), sealed, tx.clock.now(), task_id],
     )
+
+
+async def use_blobs(tx: Transaction, task_id: str, sha256s: Iterable[str]) -> None:
+    """Another task refers to these as well; those that are gone stay gone."""
+    wanted = sorted(set(sha256s))
+    if wanted:
+        await tx.run(
+            "insert into blob_use (sha256, task_id) select sha256, %s from blob where sha256 = any(%s) order by sha256"
+            " on conflict do nothing",
+            [task_id, wanted],
+        )
 
 
 async def blob(tx: Transaction, sha256: str) -> bytes | None:

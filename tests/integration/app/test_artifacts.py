@@ -16,6 +16,7 @@ from interlock.model import (
     CallRequest,
     CallState,
     NotFound,
+    Task,
     TaskKind,
     TaskLimits,
     TaskRequest,
@@ -31,19 +32,24 @@ RESULT = ToolResult(
 )
 
 
-async def a_call(database: Database, folder: Path, result: ToolResult | None = None) -> str:
-    """A call of a new task, with this result, or with what is kept of `RESULT`."""
+async def a_task(database: Database, folder: Path) -> Task:
     request = TaskRequest("a", "go", dedupe_key=new_id(), kind=TaskKind.OUTSIDE)
     project = load_project(folder, {})
     await keep_version(database, project)
     async with database.transaction() as tx:
-        task = (await admit(tx, project, request, TaskLimits(), "test")).task
+        return (await admit(tx, project, request, TaskLimits(), "test")).task
+
+
+async def a_call(database: Database, folder: Path, result: ToolResult | None = None) -> str:
+    """A call of a new task, with this result, or with what is kept of `RESULT`."""
+    task = await a_task(database, folder)
+    async with database.transaction() as tx:
         lease = await task_rows.take_lease(tx, task, "test")
         call_id = new_id()
         asked = CallRequest(1, "web.get", {}, "x")
         await path_rows.propose(tx, lease, call_id, asked, ToolRef("web", "get"), planned=False)
     async with database.at_once() as tx:
-        kept = result or await keep_artifacts(tx, RESULT, call_id)
+        kept = result or await keep_artifacts(tx, RESULT, task.id, call_id)
     async with database.transaction() as tx:
         call = await call_rows.get(tx, call_id)
         await call_rows.keep(tx, dataclasses.replace(call, state=CallState.DONE, result=kept.to_json()))
@@ -71,12 +77,13 @@ async def test_all_of_an_answer_is_kept_and_the_text_says_where(interlock_databa
     assert (await artifact_of(interlock_database, call_id, image))[1] == IMAGE
 
 
-async def test_what_is_whole_is_left_alone(interlock_database: Database) -> None:
+async def test_what_is_whole_is_left_alone(interlock_database: Database, tmp_path: Path) -> None:
     plain = ToolResult(True, "hello")
+    task = await a_task(interlock_database, tmp_path)
     async with interlock_database.at_once() as tx:
-        assert await keep_artifacts(tx, plain, new_id()) is plain
+        assert await keep_artifacts(tx, plain, task.id, new_id()) is plain
         only = await keep_artifacts(
-            tx, dataclasses.replace(plain, text="", attachments=RESULT.attachments[:1]), new_id()
+            tx, dataclasses.replace(plain, text="", attachments=RESULT.attachments[:1]), task.id, new_id()
         )
     assert only.text.startswith("[attachment-1.png of the answer, 600 B: interlock calls show ")
     assert (only.overflow, only.attachments) == (None, ())
@@ -85,8 +92,9 @@ async def test_what_is_whole_is_left_alone(interlock_database: Database) -> None
 async def test_nothing_but_artifacts_of_the_call_can_be_had(interlock_database: Database, tmp_path: Path) -> None:
     secret = b"the state of a workspace, or another task's answer"
     sha256 = hashlib.sha256(secret).hexdigest()
+    task = await a_task(interlock_database, tmp_path)
     async with interlock_database.at_once() as tx:
-        await catalog_rows.keep_blob(tx, sha256, secret)
+        await catalog_rows.keep_blob(tx, sha256, secret, task.id)
     call_id = await a_call(interlock_database, tmp_path)
     for wanted in (sha256, "", "abc", "x" * 64, "%"):
         with pytest.raises(NotFound, match="the call has no artifact"):

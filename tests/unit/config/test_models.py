@@ -44,6 +44,12 @@ def faults(folder: Path, text: str) -> list[str]:
         ),
         ("server:\n  port: 70000\n", "interlock.yaml:2: server.port: found 70000; expected 65535 or less"),
         ("server:\n  port: web\n", "interlock.yaml:2: server.port: found 'web'; expected a whole number"),
+        (
+            "server: {retention: {tasks: never}}\n",
+            "server.retention.tasks: found 'never'; expected a duration such as 30s, 5m or 2h, or forever",
+        ),
+        ("server: {retention: {tasks: 90}}\n", "server.retention.tasks: found less than an hour; expected a duration"),
+        ("server: {retention: {calls: 9d}}\n", "server.retention.calls: unknown key; expected one of tasks"),
         ("server: {workers: 1.5}\n", "interlock.yaml:1: server.workers: found 1.5; expected a whole number"),
         (
             "agents:\n  ed:\n    tools:\n      - a.b\n      - 7\n",
@@ -89,6 +95,26 @@ def test_one_fault(tmp_path: Path, text: str, fault: str) -> None:
     assert len(found) == 1
     assert fault in found[0]
     assert "expected" in found[0] or "did you mean" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("{}", 90 * 86_400.0),
+        ("{retention: {}}", 90 * 86_400.0),
+        ("{retention: {tasks: 12h}}", 43_200.0),
+        ("{retention: {tasks: 3600}}", 3600.0),
+        ("{retention: {tasks: forever}}", None),
+        ("{retention: {tasks: null}}", None),
+    ],
+)
+def test_how_long_tasks_are_kept(tmp_path: Path, text: str, seconds: float | None) -> None:
+    path = tmp_path / "interlock.yaml"
+    path.write_text(f"server: {text}\n")
+    config = load_yaml_model(path, Config)
+    assert config.server.retention.tasks == seconds
+    stored = config.model_dump(mode="json", by_alias=True)
+    assert Config.model_validate(stored) == config, "as it is stored it can be read again"
 
 
 def test_all_faults_are_listed_in_order_up_to_twenty(tmp_path: Path) -> None:
