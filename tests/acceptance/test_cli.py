@@ -92,6 +92,9 @@ def test_a_task_from_submission_to_its_story_and_back(shell: Shell) -> None:
     assert "workspace.write  done  write allow (default-write)" in page
     assert f"next: interlock undo {short}" in page
     assert shell.json("tasks", "show", short[-6:])["id"] == task["id"]
+    happened = shell.run("tasks", "show", short, "--timeline").stdout
+    assert "in the queue" in happened
+    assert "workspace.write done" in happened
 
     watched = shell.run("tasks", "watch", short, "--json")
     events = [json.loads(line) for line in watched.stdout.splitlines()]

@@ -12,6 +12,7 @@ from interlock.app.gateway import GATEWAY, Gateway
 from interlock.app.recording import RunExport, known_secrets
 from interlock.app.schedules import Schedules
 from interlock.app.submission import read_submission
+from interlock.app.timeline import timeline_of
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.triggers import Triggers
@@ -97,9 +98,12 @@ class Control:
             view["undo_of"] = request["undo_of"]
             view["checks"] = request.get("checks") or []
             view["result"] = await task_rows.result_of(tx, whole)
-            view["runs"] = [run_view(row) for row in await run_rows.runs(tx, whole)]
+            runs, calls = await run_rows.runs(tx, whole), await call_rows.of_task(tx, whole)
+            timeline = await timeline_of(tx, task, runs, calls)
+            view["runs"] = [run_view(row, timeline.costs_usd) for row in runs]
             view["turns"] = [{**turn, "at": when(turn["at"])} for turn in await run_rows.turns(tx, whole)]
-            view["calls"] = [call_view(call) for call in await call_rows.of_task(tx, whole)]
+            view["calls"] = [call_view(call) for call in calls]
+            view["timeline"] = [entry.view() for entry in timeline.entries]
             rows = await allowance_rows.of_scope(tx, f"task:{whole}")
             view["allowances"] = [{**row, "window_at": when(row["window_at"])} for row in rows]
         return view

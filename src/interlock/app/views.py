@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from interlock.model import Approval, Call, Task
@@ -99,8 +100,8 @@ def approval_view(approval: Approval) -> dict[str, Any]:
     }
 
 
-def run_view(row: Row) -> dict[str, Any]:
-    """A run of a task."""
+def run_view(row: Row, costs_usd: Mapping[int, float]) -> dict[str, Any]:
+    """A run of a task, with what its models cost."""
     return {
         "run": row["run_no"],
         "clean": row["clean"],
@@ -108,4 +109,5 @@ def run_view(row: Row) -> dict[str, Any]:
         "outcome": row["outcome"],
         "started_at": when(row["started_at"]),
         "ended_at": when(row["ended_at"]),
+        "cost_usd": round(costs_usd.get(row["run_no"], 0.0), 6),
     }

@@ -15,6 +15,7 @@ from interlock.cli.connecting import connected
 from interlock.cli.options import Json, Reason, WholeNumber
 from interlock.cli.output import emit, paint_for, stream_line, terminal_width
 from interlock.cli.views.tasks import event_line, next_step, task_line, task_page, tasks_table
+from interlock.cli.views.timeline import timeline_page
 from interlock.cli.waiting import status_of
 from interlock.cli.words import count, short
 from interlock.config import SystemClock
@@ -52,11 +53,22 @@ def list_tasks(
     return edge.OK
 
 
-def show(task: TaskId, /, *, json: Json = False) -> int:
+def show(
+    task: TaskId,
+    /,
+    *,
+    timeline: Annotated[
+        bool,
+        Parameter(negative="", help="Only what happened when, and how long it took."),
+    ] = False,
+    json: Json = False,
+) -> int:
     """The whole story of a task: state and why, request, runs, calls with their decisions and effects, result."""
     with connected() as client:
         story: dict[str, Any] = dict(client.task(task))
-    emit(story, task_page(story, paint_for(sys.stdout)), as_json=json)
+    paint = paint_for(sys.stdout)
+    page = timeline_page(story, paint, terminal_width(sys.stdout)) if timeline else task_page(story, paint)
+    emit(story, page, as_json=json)
     return edge.OK
 
 

@@ -78,6 +78,17 @@ Call = TypedDict(
 Resolution: TypeAlias = Literal["retry", "accept", "fail", "continue", "answer", "change"]
 
 
+class TimelineEntry(TypedDict):
+    """One thing that happened: `kind` is submitted, run, wait, model, approval, call, event or ended."""
+
+    at: str
+    kind: str
+    run: int | None
+    text: str
+    duration_s: float | None
+    cost_usd: float | None
+
+
 class TaskStory(Task):
     """All there is about a task."""
 
@@ -89,6 +100,7 @@ class TaskStory(Task):
     runs: list[dict[str, Any]]
     turns: list[dict[str, Any]]
     calls: list[Call]
+    timeline: list[TimelineEntry]
     allowances: list[dict[str, Any]]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interlock.cli.output import Paint
-from interlock.cli.views import calls, tasks
+from interlock.cli.views import calls, tasks, timeline
 
 PLAIN = Paint()
 NOW = datetime.datetime(2026, 12, 24, 18, 0, 30, tzinfo=datetime.UTC)
@@ -215,3 +215,30 @@ def test_events_while_they_happen() -> None:
     assert line.split() == ["18:00:01Z", "call.intent", "#3", "workspace.read", "allow", "agent:tidy"]
     state = {"event": "state", "state": "running", "state_reason": "run 1"}
     assert tasks.event_line(state, PLAIN) == "running: run 1"
+
+
+def test_the_timeline() -> None:
+    def entry(kind: str, text: str, took: float | None = None, cost: float | None = None, run: int | None = 1) -> Any:
+        return {"at": "2026-12-24T18:00:01.000+00:00", "kind": kind, "run": run, "text": text, "duration_s": took,
+                "cost_usd": cost}  # fmt: skip
+
+    entries = [
+        entry("submitted", "by person:ann", run=None),
+        entry("run", "run 1 starts clean", None, 0.012),
+        entry("wait", "in the queue", 75.0),
+        entry("model", "sonnet: 10 tokens in,\x1b[31m 2 out", 0.5, 0.012),
+        entry("call", "#1 files.write done", 0.0),
+    ]
+    page = timeline.timeline_page(a_task(timeline=entries, runs=[{"run": 1, "cost_usd": 0.012}]), PLAIN, None)
+    assert page == [
+        "task 00161aec  completed: finished and verified",
+        "",
+        "AT                    RUN  WHAT       TOOK        USD     WHICH",
+        "2026-12-24 18:00:01Z       submitted                      by person:ann",
+        "2026-12-24 18:00:01Z  1    run        …           0.0120  run 1 starts clean",
+        "2026-12-24 18:00:01Z  1    wait       1 min 15 s          in the queue",
+        "2026-12-24 18:00:01Z  1    model      0.5 s       0.0120  sonnet: 10 tokens in,\\x1b[31m 2 out",
+        "2026-12-24 18:00:01Z  1    call       0.0 s               #1 files.write done",
+        "",
+        "models cost 0.0120 USD",
+    ]
