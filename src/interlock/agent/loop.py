@@ -13,6 +13,7 @@ from interlock.model import (
     CallRequest,
     Denied,
     Done,
+    Handed,
     Held,
     InDoubt,
     ModelAnswer,
@@ -43,9 +44,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Waiting:
-    """At least one call waits for a person; the segment is over."""
+    """At least one call waits for a person, or for another task; the segment is over."""
 
-    held: tuple[Held, ...]
+    held: tuple[Held | Handed, ...]
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ Ending: TypeAlias = Finished | Waiting | Doubtful | TurnsUsedUp | Circling
 async def run(turns: tuple[Turn, ...], think: Think, act: Act, save: Save, bounds: Bounds) -> Ending:
     """Go on with a run from its history until it ends or must wait."""
     while True:
-        held: list[Held] = []
+        held: list[Held | Handed] = []
         for call in unanswered(turns):
             outcome = await act(call)
             match outcome:
                 case Done(observation) | Denied(observation):
                     await save.observation(observation)
                     turns = (*turns, observation)
-                case Held():
+                case Held() | Handed():
                     held.append(outcome)
                 case InDoubt():
                     return Doubtful(outcome)

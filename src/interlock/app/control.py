@@ -16,7 +16,7 @@ from interlock.app.timeline import timeline_of
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.triggers import Triggers
-from interlock.app.views import approval_view, call_view, run_view, task_view, when, whole_id
+from interlock.app.views import approval_view, call_view, child_view, run_view, task_view, when, whole_id
 from interlock.config import Project, Secrets
 from interlock.model import Conflict, InterlockError, NotFound, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
@@ -28,6 +28,7 @@ from interlock.store import (
     call_rows,
     catalog_rows,
     executor_rows,
+    family_rows,
     run_rows,
     task_rows,
 )
@@ -104,6 +105,7 @@ class Control:
             view["turns"] = [{**turn, "at": when(turn["at"])} for turn in await run_rows.turns(tx, whole)]
             view["calls"] = [call_view(call) for call in calls]
             view["timeline"] = [entry.view() for entry in timeline.entries]
+            view["children"] = [child_view(child) for child in await family_rows.children(tx, whole)]
             rows = await allowance_rows.of_scope(tx, f"task:{whole}")
             view["allowances"] = [{**row, "window_at": when(row["window_at"])} for row in rows]
         return view

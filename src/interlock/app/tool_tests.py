@@ -27,6 +27,7 @@ from interlock.model import (
     Denied,
     Done,
     Held,
+    InDoubt,
     InterlockError,
     NotFound,
     ServerState,
@@ -223,7 +224,9 @@ def _read(outcome: ActOutcome) -> tuple[str, str]:
             return "refused", observation.text
         case Held():
             return "asks", "your policy asks a person about it"
-    return "error", outcome.reason
+        case InDoubt():
+            return "error", outcome.reason
+    return "error", "it is the work of another task"
 
 
 def _short(text: str) -> str:

@@ -42,6 +42,7 @@ def task_view(task: Task) -> dict[str, Any]:
         "submitted_by": task.submitted_by,
         "worker": task.executor_id,
         "retry_of": task.retry_of,
+        "parent": task.parent_id,
         "config_sha256": task.config_sha256,
         "created_at": when(task.created_at),
         "changed_at": when(task.changed_at),
@@ -49,6 +50,11 @@ def task_view(task: Task) -> dict[str, Any]:
         "finished_at": when(task.finished_at),
         "not_before": when(task.not_before),
     }
+
+
+def child_view(task: Task) -> dict[str, Any]:
+    """A task as the one that brought it about shows it."""
+    return {"id": task.id, "agent": task.agent, "kind": task.kind, "state": task.state, "call": task.parent_call}
 
 
 def call_view(call: Call) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Task(TypedDict):
     submitted_by: str
     worker: str | None
     retry_of: str | None
+    parent: str | None
     config_sha256: str
     created_at: str
     changed_at: str

@@ -14,7 +14,7 @@ from interlock.config.yaml_models import did_you_mean
 
 PROVIDERS = ("anthropic", "openai")
 _BUILT_IN_AGENTS = frozenset({"undo"})
-_BUILT_IN_SERVERS = frozenset({"shell", "sql"})
+_BUILT_IN_SERVERS = frozenset({"shell", "sql", "interlock"})
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,10 @@ def _agent_faults(config: Config, known: Known) -> Iterator[Fault]:
         loc: Loc = ("agents", name)
         for index, tool in enumerate(agent.tools):
             yield from tool_faults(tool, known, (*loc, "tools", index), wildcard=True)
+        for index, other in enumerate(agent.delegates):
+            if other not in config.agents:
+                wanted = did_you_mean(other, sorted(config.agents)) or "expected one that is"
+                yield (*loc, "delegates", index), f"no agent {quoted(other)} is configured; {wanted}"
         for index, entry in enumerate(agent.plan):
             yield from _plan_faults(entry, known, (*loc, "plan", index))
         for index, check in enumerate(agent.verify):

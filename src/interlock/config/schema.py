@@ -104,6 +104,8 @@ class LimitsConfig(Strict):
         same_call: how often the same call may give the same answer before the run counts as a loop.
         stuck_turns: model answers in a row that bring nothing new before it counts as one.
         cost_usd_per_minute: money for models in any one minute; more of it, and a person decides.
+        children: tasks that a task may give to other agents.
+        depth: how deep tasks may be nested below it; with 1, those that it gives away can give nothing away.
     """
 
     max_duration: PositiveDurationS = 900.0
@@ -118,6 +120,8 @@ class LimitsConfig(Strict):
     same_call: Annotated[int, Field(ge=2, le=1000)] = 5
     stuck_turns: Annotated[int, Field(ge=2, le=1000)] = 8
     cost_usd_per_minute: Annotated[float, Field(ge=0)] | None = None
+    children: Annotated[int, Field(ge=1, le=1000)] = 10
+    depth: Annotated[int, Field(ge=1, le=10)] = 3
 
 
 class AgentConfig(Strict):
@@ -130,7 +134,8 @@ class AgentConfig(Strict):
         tools: what it may see: `server.name` or `server.*`.
         plan: the write and egress calls it is expected to make; others ask.
         verify: checks of its result, which is none until it has passed them.
-        limits: bounds of one task.
+        delegates: agents that it may give parts of its work to, with the tool `interlock.delegate`.
+        limits: bounds of one task, and of all together that it gives away.
         concurrency: how many of its tasks may run at a time, over all workers; the others wait in the queue.
         backlog: how many tasks may wait for it; more are refused until some have begun.
         approval_ttl: how long a question to a person stays open.
@@ -142,6 +147,7 @@ class AgentConfig(Strict):
     tools: list[str] = []
     plan: list[PlanEntryConfig] = []
     verify: list[CheckConfig] = []
+    delegates: list[str] = []
     limits: LimitsConfig = LimitsConfig()
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     backlog: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000

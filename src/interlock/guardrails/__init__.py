@@ -12,6 +12,7 @@ from interlock.guardrails.checkpoint import Checkpoint, blobs_of
 from interlock.guardrails.classes import Opinion, opinion
 from interlock.guardrails.classify import class_of
 from interlock.guardrails.contracts import contract_of, is_internal, refuse_unsafe_checks
+from interlock.guardrails.delegation import DELEGATE
 from interlock.guardrails.expect import meets
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
@@ -27,6 +28,7 @@ from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, prop
 __all__ = [
     "ACCEPT",
     "DEFAULTS",
+    "DELEGATE",
     "BreakerView",
     "Change",
     "Checkpoint",

@@ -18,6 +18,7 @@ from interlock.guardrails.checkpoint import Checkpoint
 from interlock.guardrails.contracts import refuse_unsafe_checks
 from interlock.guardrails.declined import declined_before
 from interlock.guardrails.degraded import Outage, degraded
+from interlock.guardrails.delegation import Delegation, may_give, offer
 from interlock.guardrails.execute import Executor, run_key
 from interlock.guardrails.fallbacks import refuse_unknown_fallbacks
 from interlock.guardrails.judging import Judge, nobody, nothing_known
@@ -44,6 +45,7 @@ from interlock.model import (
     InterlockError,
     Lease,
     Observation,
+    TaskKind,
     ToolDefinition,
     ToolRef,
     ToolRefused,
@@ -77,6 +79,7 @@ class Gate:
         self._checkpoint = checkpoint
         self._pulse = pulse or Pulse()
         self.policy = Policy(project.config.policy)
+        self._delegation = Delegation(database, project.config, self.policy)
         self._judge = Judge(database, project, toolbox, self.policy)
         twins = {name: server.staging for name, server in self._servers.items() if server.staging is not None}
         self._trials = Trials(database, toolbox, checkpoint.snapshots, twins)
@@ -122,8 +125,9 @@ class Gate:
             return InDoubt(call.id, f"whether {call.tool} took effect is unknown")
         if call.state in (CallState.DONE, CallState.FAILED) or call.result is not None:
             return Done(ledger.observation_of(call, trusted=self._trusted(call)))
-        if call.tool == str(catalogue.SEARCH) or may_ask(subject, call):
-            return await (self._search if call.tool == str(catalogue.SEARCH) else self._accept)(subject, call)
+        own = await self._own(subject, call, facts)
+        if own is not None:
+            return own
         if call.state is CallState.STARTED:
             return await self._go_on(subject, call, facts)
         try:
@@ -135,6 +139,18 @@ class Gate:
         if call.state in (CallState.DENIED, CallState.EXPIRED):
             return await self._tell_verdict(self._judge.judge(case))
         return await self._proceed(case)
+
+    async def _own(self, subject: Subject, call: Call, facts: CallFacts) -> ActOutcome | None:
+        """The answer to a call that no tool server gets; None for all others."""
+        if call.tool == str(catalogue.SEARCH):
+            return await self._search(subject, call)
+        if may_ask(subject, call):
+            return await self._accept(subject, call)
+        if not may_give(subject, call):
+            return None
+        if call.state in (CallState.DENIED, CallState.EXPIRED):
+            return await self._tell_verdict(self._delegation.case(subject, call, facts))
+        return await self._delegation.act(subject, call, facts)
 
     async def _search(self, subject: Subject, call: Call) -> ActOutcome:
         """An agent with many tools looks for one; only among those that it may see."""
@@ -319,7 +335,8 @@ class Gate:
 
     async def tools_for(self, subject: Subject) -> tuple[ToolDefinition, ...]:
         """The tools that the agent of a run is shown; see `tools_of`."""
-        return await self.tools_of(subject.agent)
+        shown, more = await self.tools_of(subject.agent), offer(subject.agent)
+        return shown if more is None or subject.task.kind is not TaskKind.AGENT or subject.read_only else (*shown, more)
 
     async def tools_of(self, agent: AgentConfig) -> tuple[ToolDefinition, ...]:
         """The tools that an agent is shown: granted, accepted, of servers that are ready.

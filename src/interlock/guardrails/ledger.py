@@ -20,7 +20,7 @@ from interlock.model import (
     canonical_sha256,
 )
 from interlock.observability import call_counter, count_call, redact
-from interlock.store import Beginning, Ending, Transaction, call_rows, catalog_rows, task_rows
+from interlock.store import Beginning, Ending, Transaction, call_rows, catalog_rows, parking_rows, task_rows
 from interlock.store import path_rows as call_path
 
 REASON_CHARS = 300
@@ -100,7 +100,7 @@ async def start(tx: Transaction, case: Case, begin: Start) -> Case:
     )
     detail = {**detail_of(case), "approval": call.approval_id, "idempotency_key": case.idempotency_key}
     intent = compose(AuditEntry("call.intent", case.subject.actor, subject_ids(case), detail), now)
-    scopes = ["all", f"agent:{case.subject.name}", f"tool:{case.ref}", f"tool:{case.ref.server}"]
+    scopes = [*parking_rows.scopes_of(case.subject.task), f"tool:{case.ref}", f"tool:{case.ref.server}"]
     claims = limits.claims_of(case, now)
     verdict = await call_path.start(
         tx, case.subject.lease, Beginning(call, call.approval_id, scopes, claims, agreed, intent, now)

@@ -2,8 +2,9 @@
 
 import datetime
 
+from interlock.config import LimitsConfig
 from interlock.guardrails.case import Case, Subject
-from interlock.model import ActionClass, Exhausted, TaskKind
+from interlock.model import ActionClass, Ancestor, Exhausted, TaskKind
 from interlock.store import FOREVER, SERVICE, Claim
 
 
@@ -11,8 +12,13 @@ def claims_of(case: Case, at: datetime.datetime) -> list[Claim]:
     """What the call will use of the task's allowances."""
     if case.subject.task.kind is TaskKind.UNDO:
         return []  # going back is never stopped half way by a limit
-    limits = case.subject.agent.limits
-    scope = f"task:{case.call.task_id}"
+    claims = _claims(case, f"task:{case.call.task_id}", case.subject.agent.limits, at)
+    for above in case.subject.task.lineage:
+        claims += _claims(case, above.scope, above, at)
+    return claims
+
+
+def _claims(case: Case, scope: str, limits: LimitsConfig | Ancestor, at: datetime.datetime) -> list[Claim]:
     minute = at.replace(second=0, microsecond=0)
     claims = [Claim(scope, "calls", 1, limits.calls_per_minute, minute)]
     if case.action_class is ActionClass.READ:
@@ -30,30 +36,43 @@ def over(case: Case, at: datetime.datetime) -> str | None:
     Raises:
         Exhausted: it is the number of calls in a minute: no question for a person, only a matter of time.
     """
+    whose = {
+        above.scope: f"the task above, of '{above.agent}', and those below it" for above in case.subject.task.lineage
+    }
     for claim in claims_of(case, at):
         known = case.facts.taken if claim.window_at == FOREVER else case.facts.minute
         taken = known.get(claim.resource, 0.0)
+        if claim.scope in whose:
+            taken = case.facts.above.get((claim.scope, claim.resource), 0.0)
         if taken + claim.amount > claim.cap:
+            who = whose.get(claim.scope, "the agent")
             if claim.resource == "calls":
                 wait_s = 60 - at.second
-                raise Exhausted(f"the agent may make {claim.cap:g} calls a minute; the next one in {wait_s} s")
-            return _sentence(claim, taken)
+                raise Exhausted(f"{who} may make {claim.cap:g} calls a minute; the next one in {wait_s} s")
+            return _sentence(claim, taken, who)
     return _over_services(case)
 
 
 def _over_services(case: Case) -> str | None:
     if case.action_class is ActionClass.READ or case.contract.snapshot:
         return None
-    touched, cap = case.facts.services, case.subject.agent.limits.services
-    if case.ref.server in touched or len(touched) < cap:
-        return None
-    return f"it would change something at {len(touched) + 1} services; the limit of the agent is {cap}"
+    bounds = [(case.facts.services, case.subject.agent.limits.services, "the agent")]
+    for above in case.subject.task.lineage:
+        touched = frozenset(
+            resource.removeprefix(SERVICE)
+            for (scope, resource), amount in case.facts.above.items()
+            if scope == above.scope and resource.startswith(SERVICE) and amount > 0
+        )
+        bounds.append((touched, above.services, f"the task above, of '{above.agent}', and those below it"))
+    for touched, cap, who in bounds:
+        if case.ref.server not in touched and len(touched) >= cap:
+            return f"it would change something at {len(touched) + 1} services; the limit of {who} is {cap}"
+    return None
 
 
-def _sentence(claim: Claim, taken: float) -> str:
+def _sentence(claim: Claim, taken: float, who: str) -> str:
     return (
-        f"it would change {claim.amount:g} {claim.resource} after {taken:g} before; "
-        f"the limit of the agent is {claim.cap:g}"
+        f"it would change {claim.amount:g} {claim.resource} after {taken:g} before; the limit of {who} is {claim.cap:g}"
     )
 
 
@@ -67,9 +86,11 @@ def money_claims(subject: Subject, usd: float, at: datetime.datetime) -> list[Cl
     """What a model call may cost at worst, of the task's money and of what it may spend in a minute."""
     if usd <= 0:
         return []
-    scope, limits = f"task:{subject.lease.task_id}", subject.agent.limits
-    claims = [Claim(scope, "cost_usd", usd, limits.cost_usd)]
-    if limits.cost_usd_per_minute is not None:
-        minute = at.replace(second=0, microsecond=0)
-        claims.append(Claim(scope, "cost_usd_per_minute", usd, limits.cost_usd_per_minute, minute))
+    minute = at.replace(second=0, microsecond=0)
+    own: tuple[str, LimitsConfig | Ancestor] = (f"task:{subject.lease.task_id}", subject.agent.limits)
+    claims = []
+    for scope, limits in (own, *((above.scope, above) for above in subject.task.lineage)):
+        claims.append(Claim(scope, "cost_usd", usd, limits.cost_usd))
+        if limits.cost_usd_per_minute is not None:
+            claims.append(Claim(scope, "cost_usd_per_minute", usd, limits.cost_usd_per_minute, minute))
     return claims

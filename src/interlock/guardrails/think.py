@@ -94,20 +94,21 @@ class Thinker:
             "instructions_sha256": canonical_sha256(request.instructions),
         }
         intent = AuditEntry("model.intent", subject.actor, subject.ids, detail)
-        scopes = parking_rows.scopes_of(subject.name)
+        scopes = parking_rows.scopes_of(subject.task)
         if not claims:
             async with self.database.at_once() as tx:
                 if await segment_rows.record_held(tx, subject.lease, compose(intent, tx.clock.now()), scopes):
                     return claims
         async with self.database.transaction(subject.lease) as tx:
-            stop = await parking_rows.halted(tx, subject.name)
+            stop = await parking_rows.halted(tx, subject.task)
             if stop is not None:
                 raise Halted(stop.reason)
             over = await allowance_rows.reserve(tx, claims)
             if over is not None:
                 raise Exhausted(
                     f"the next model call may cost {usd:.4f} USD, more than is left of {over.cap:g} USD"
-                    f"{'' if over.window_at == FOREVER else ' for this minute'}",
+                    f"{'' if over.window_at == FOREVER else ' for this minute'}"
+                    f"{'' if over.scope == f'task:{subject.lease.task_id}' else ' of a task above'}",
                     hint=f"raise limits.{over.resource} of the agent",
                 )
             await record(tx, intent)

@@ -26,7 +26,7 @@ from interlock.model import (
     Turn,
     UndoState,
 )
-from interlock.store import Database, Transaction, call_rows
+from interlock.store import Database, Transaction, call_rows, family_rows
 
 MODEL = "builtin:undo"
 
@@ -42,14 +42,14 @@ class UndoPlan:
 async def plan_undo(
     tx: Transaction, servers: dict[str, ToolServerConfig], task_id: str, call_id: str | None
 ) -> UndoPlan:
-    """Look at the effects of a task, or of one call of it.
+    """Look at the effects of a task and of those that it gave away, or of one call of them.
 
     Raises:
         Conflict: there is no effect to take back.
     """
     effects = [
         call
-        for call in reversed(await call_rows.of_task(tx, task_id))
+        for call in reversed(await family_rows.calls_of_family(tx, task_id))
         if call.is_effect and call.undo is not UndoState.RESTORED and (call_id is None or call.id == call_id)
     ]
     if not effects:

@@ -150,6 +150,13 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Handed:
+    """The call is the work of another task, and waits for it."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
 class Denied:
     """The call will not be made; `observation` tells the model why."""
 
@@ -164,7 +171,7 @@ class InDoubt:
     reason: str
 
 
-ActOutcome: TypeAlias = Done | Held | Denied | InDoubt
+ActOutcome: TypeAlias = Done | Held | Handed | Denied | InDoubt
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,23 @@ class Released:
 
 @dataclass(frozen=True)
 class Parked:
-    """The segment ended on held calls; `open_approvals` of them still wait for a person."""
+    """The segment ended on open calls: so many still wait for a person, and so many for tasks that were given away."""
 
     open_approvals: int
+    open_children: int = 0
+
+
+@dataclass(frozen=True)
+class ChildrenEnded:
+    """Nothing is under way any more of what the task has waited for.
+
+    Attributes:
+        what: that was, in words.
+        clean: no effect of the task is left, so that another run may start afresh.
+    """
+
+    what: str
+    clean: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +111,13 @@ class RunFailed:
     Attributes:
         failure: of what kind.
         clean: the run left no effect behind, so the next one starts afresh; else it inherits the history.
+        undoing: its effects are being taken back, by a task of its own.
     """
 
     reason: str
     failure: Failure
     clean: bool
+    undoing: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +197,7 @@ Event: TypeAlias = (
     | PutOff
     | Released
     | Parked
+    | ChildrenEnded
     | Decided
     | Answered
     | Verified

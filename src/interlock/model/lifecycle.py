@@ -12,6 +12,7 @@ from interlock.model.life import (
     Answered,
     Blocked,
     CancelAsked,
+    ChildrenEnded,
     Claimed,
     CloseRun,
     Command,
@@ -39,6 +40,8 @@ from interlock.model.task import TaskState
 
 S = TaskState
 
+
+UNDO = "undo"  # what a task is set aside for while its effects are taken back
 
 Step: TypeAlias = tuple[Life, tuple[Command, ...]]
 
@@ -89,10 +92,21 @@ def _parked(life: Life, event: Event) -> Step:
     assert isinstance(event, Parked)
     if life.cancel_requested:
         return _finish(life, S.CANCELLED, life.reason)
+    if event.open_approvals == 0 and event.open_children:
+        tasks = "a task" if event.open_children == 1 else f"{event.open_children} tasks"
+        return _go(life, S.WAITING_CHILDREN, f"waits for {tasks} that it gave to others")
     if event.open_approvals == 0:
-        return _next_segment(life, S.QUEUED, "a person decided while it ran; it goes on")
+        return _next_segment(life, S.QUEUED, "what it waited for came while it ran; it goes on")
     calls = "1 call waits" if event.open_approvals == 1 else f"{event.open_approvals} calls wait"
     return _go(life, S.WAITING_APPROVAL, f"{calls} for a person: interlock approvals list")
+
+
+def _children_ended(life: Life, event: Event) -> Step:
+    assert isinstance(event, ChildrenEnded)
+    if life.parked != UNDO:
+        return _next_segment(life, S.QUEUED, f"{event.what}; it goes on")
+    stronger = replace(life, rung=life.rung + 1)
+    return _open_run(stronger, S.QUEUED, f"{life.reason}: {event.what}", clean=event.clean)
 
 
 def _decided(life: Life, event: Event) -> Step:
@@ -133,6 +147,9 @@ def _after_failure(life: Life, event: RunFailed) -> Step:
         return _escalate(life, f"{event.reason.rstrip('.')}; it was refused what it needs, so a person decides")
     if life.run_no >= life.limits.max_runs:
         return _escalate(life, f"{event.reason} (run {life.run_no} of {life.limits.max_runs}, the last)")
+    if event.failure is Failure.WRONG and event.undoing:
+        reason = f"{event.reason}; its effects are taken back first"
+        return replace(life, state=S.WAITING_CHILDREN, reason=reason, parked=UNDO), ()
     if event.failure is Failure.WRONG:
         stronger = replace(life, rung=life.rung + 1)
         return _open_run(stronger, S.QUEUED, event.reason, clean=event.clean)
@@ -214,15 +231,16 @@ TRANSITIONS: dict[tuple[TaskState, type[Event]], Callable[[Life, Event], Step]] 
     (S.QUEUED, Released): _released,
     (S.RUNNING, Parked): _parked,
     (S.VERIFYING, Parked): _parked,
+    (S.WAITING_CHILDREN, ChildrenEnded): _children_ended,
     (S.WAITING_APPROVAL, Decided): _decided,
     # A decision may come before the segment that asked has ended: `Parked` then sees none open.
-    **{(state, Decided): _unchanged for state in (*_HELD, *_WAITING, S.ESCALATED)},
+    **{(state, Decided): _unchanged for state in (*_HELD, *_WAITING, S.WAITING_CHILDREN, S.ESCALATED)},
     (S.RUNNING, Answered): _answered,
     (S.VERIFYING, Verified): _verified,
     **{(state, RunFailed): _run_failed for state in _HELD},
     **{(state, Blocked): _blocked for state in _HELD},
     **{(state, Stopped): _stopped for state in _HELD},
-    **{(state, CancelAsked): _cancel_now for state in (*_WAITING, S.WAITING_APPROVAL, S.ESCALATED)},
+    **{(state, CancelAsked): _cancel_now for state in (*_WAITING, S.WAITING_APPROVAL, S.WAITING_CHILDREN, S.ESCALATED)},
     **{(state, CancelAsked): _cancel_running for state in _HELD},
     **{(state, WorkerLost): _worker_lost for state in (*_HELD, *_WAITING)},
     (S.ESCALATED, Resolved): _resolved,
@@ -247,6 +265,7 @@ _VERB: dict[type[Event], str] = {
     PutOff: "putting off",
     Released: "releasing",
     Parked: "waiting",
+    ChildrenEnded: "the end of other tasks",
     Decided: "a decision",
     Answered: "an answer",
     Verified: "a verification",

@@ -59,6 +59,46 @@ class TaskLimits:
 
 
 @dataclass(frozen=True)
+class Ancestor:
+    """A task above another one, with what all tasks below it together may use.
+
+    Attributes:
+        task: its id.
+        agent: its agent, whose halt stops those below as well.
+        calls_per_minute: and the others: its limits, as in `LimitsConfig`.
+    """
+
+    task: str
+    agent: str
+    calls_per_minute: int
+    files: int
+    services: int
+    cost_usd: float
+    cost_usd_per_minute: float | None = None
+    depth: int = 1
+
+    @property
+    def scope(self) -> str:
+        """Of its allowances."""
+        return f"task:{self.task}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task comes from that another one brought about.
+
+    Attributes:
+        parent_id: that task.
+        call_id: its call that gives this one away; None for one that takes its effects back.
+        lineage: the tasks above, the nearest first.
+    """
+
+    parent_id: str
+    call_id: str | None = None
+    lineage: tuple[Ancestor, ...] = ()
+
+
+@dataclass(frozen=True)
 class TaskRequest:
     """What somebody asks for.
 
@@ -118,6 +158,9 @@ class Task:
     tainted: bool = False
     rung: int = 0
     parked: str | None = None
+    parent_id: str | None = None
+    parent_call: str | None = None
+    lineage: tuple[Ancestor, ...] = ()
 
 
 @dataclass(frozen=True)

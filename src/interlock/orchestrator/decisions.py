@@ -20,11 +20,11 @@ from interlock.model import (
     Resolved,
     TaskState,
     ToolResult,
-    UndoState,
     UserError,
     canonical_sha256,
 )
 from interlock.orchestrator.events import handle
+from interlock.orchestrator.families import no_effect_left, tell_parent
 from interlock.store import Database, Transaction, approval_rows, call_rows, catalog_rows, run_rows, task_rows
 
 WITH_TEXT = {Resolution.ANSWER: "what the agent shall read", Resolution.CHANGE: "what the agent shall do instead"}
@@ -73,9 +73,12 @@ async def expire_approvals(database: Database) -> int:
 
 
 async def cancel(database: Database, task_id: str, by: str) -> Life:
-    """Cancel a task: at once if it waits, within a second or two if it runs."""
+    """Cancel a task: at once if it waits, within a second or two if it runs; with all that it gave away."""
     async with database.transaction() as tx:
-        return await handle(tx, task_id, CancelAsked(by), by)
+        task = await task_rows.get(tx, task_id, lock=True)
+        life = await handle(tx, task_id, CancelAsked(by), by)
+    await tell_parent(database, task)
+    return life
 
 
 async def resolve(database: Database, task_id: str, verdict: Verdict, by: str) -> Life:
@@ -90,8 +93,7 @@ async def resolve(database: Database, task_id: str, verdict: Verdict, by: str) -
     async with database.transaction() as tx:
         task = await task_rows.get(tx, task_id, lock=True)
         await _refuse_doubt(tx, task_id, resolution)
-        calls = await call_rows.of_task(tx, task_id)
-        clean = not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
+        clean = await no_effect_left(tx, task_id)
         reason = verdict.reason or ("see what was answered" if resolution is Resolution.ANSWER else "see the request")
         if resolution is Resolution.CHANGE and task.state is TaskState.ESCALATED:
             await task_rows.change_request(tx, task_id, verdict.text)
@@ -104,7 +106,9 @@ async def resolve(database: Database, task_id: str, verdict: Verdict, by: str) -
             ids = {"task": task_id, "run": life.run_no}
             detail = {"resolution": resolution, "text_sha256": canonical_sha256(verdict.text)}
             await record(tx, AuditEntry("task.resolved", by, ids, detail))
-        return life
+    if life.state.final:
+        await tell_parent(database, task)
+    return life
 
 
 def _check_words(verdict: Verdict) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from interlock.audit import compose, record
-from interlock.guardrails import doubt
+from interlock.guardrails import DELEGATE, doubt
 from interlock.memory import note_of_failure
 from interlock.model import (
     ApprovalState,
@@ -26,6 +26,7 @@ from interlock.model import (
     Task,
     TaskKind,
     TaskState,
+    ToolResult,
     advance,
 )
 from interlock.observability import count_task, redact, task_counts
@@ -194,6 +195,10 @@ async def _settle_leftovers(tx: Transaction, task: Task) -> None:
     """A task that is over leaves no question open, and no call of which nobody says whether it took effect."""
     await approval_rows.close_of_task(tx, task.id, ApprovalState.SUPERSEDED)
     for call in await call_rows.in_state(tx, task.id, CallState.STARTED):
+        if call.tool == str(DELEGATE):  # it changed nothing itself, and its task is cancelled
+            told = ToolResult(False, "Nobody waits for this task any more.").to_json()
+            await call_rows.keep(tx, replace(call, state=CallState.FAILED, ended_at=tx.clock.now(), result=told))
+            continue
         await doubt(tx, call, "system:orchestrator", "the task was stopped while the call was under way")
 
 

@@ -40,6 +40,7 @@ from interlock.model import (
     Verified,
 )
 from interlock.orchestrator.events import Along, handle, move_on
+from interlock.orchestrator.families import hand_over, no_effect_left, take_back, tell_parent
 from interlock.orchestrator.history import History
 from interlock.orchestrator.judge import SecondAgent
 from interlock.orchestrator.parking import release_parked, room_of
@@ -118,6 +119,8 @@ class Segments:
             await self._let_others_in()
         if not isinstance(ended.event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
             await self.gate.release(lease)
+        if known.task.parent_id is not None:
+            await tell_parent(self.database, known.task)
         return {"status": status}
 
     @property
@@ -129,7 +132,7 @@ class Segments:
             known = await segment_rows.look(tx, task_id)
             task = None
             if self._room(known.task) == parking_rows.Room():  # else places are counted, one who asks after the other
-                along = Along(taker=self.executor_id, unless=parking_rows.stops_of(known.task.agent))
+                along = Along(taker=self.executor_id, unless=parking_rows.stops_of(known.task))
                 task = await move_on(tx, known.task, Claimed(segment_no), self._actor, along)
         if task is not None:
             lease = Lease(task.id, task.run_no, task.segment_no, task.epoch, self.executor_id)
@@ -196,9 +199,9 @@ class Segments:
         try:
             async with self.database.transaction() as tx:
                 calls = await call_rows.of_task(tx, lease.task_id)
+                clean = await no_effect_left(tx, lease.task_id)
         except Unavailable:
             return False, False
-        clean = not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
         refused = any(c.run_no == lease.run_no and c.state in (CallState.DENIED, CallState.EXPIRED) for c in calls)
         return clean, refused
 
@@ -232,7 +235,12 @@ class Segments:
         Decisions lock the task first as well, so none can fall between this look and the new state.
         """
         if isinstance(event, Parked):
-            return Parked(await call_rows.open_approvals(tx, lease.task_id))
+            children = await hand_over(tx, self.project, lease)
+            return Parked(await call_rows.open_approvals(tx, lease.task_id), children)
+        if isinstance(event, RunFailed) and event.failure is Failure.WRONG and not event.clean:
+            task = await task_rows.get(tx, lease.task_id)
+            last = task.run_no >= task.limits.max_runs or task.cancel_requested
+            return event if last else replace(event, undoing=await take_back(tx, self.project, task))
         if isinstance(event, Stopped) and event.cause in (StopCause.DRAINED, StopCause.HALTED):
             await self._doubt_cut_off(tx, lease)
         if isinstance(event, Blocked) and event.doubtful_call is not None:

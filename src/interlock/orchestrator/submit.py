@@ -11,6 +11,7 @@ from interlock.model import (
     AuditEntry,
     BacklogFull,
     Conflict,
+    Origin,
     Task,
     TaskKind,
     TaskLimits,
@@ -95,17 +96,22 @@ def _check(request: TaskRequest) -> None:
 
 
 async def admit(
-    tx: Transaction, project: Project, request: TaskRequest, limits: TaskLimits, by: str, retry_of: str | None = None
+    tx: Transaction,
+    project: Project,
+    request: TaskRequest,
+    limits: TaskLimits,
+    by: str,
+    origin: Origin | str | None = None,
 ) -> Submitted:
     """Make a task of a checked request in an open transaction, or give the equal one that is not final.
 
     It is one statement, so it needs no transaction but the one that a statement is. Submits of the same moment do not
-    see each other in the backlog.
+    see each other in the backlog. `origin` is what brought it about: a task above, or the one that is tried again.
 
     Raises:
         BacklogFull: too many tasks of the agent wait.
     """
-    admission = admission_of(tx.clock.now(), project, request, limits, by, retry_of=retry_of)
+    admission = admission_of(tx.clock.now(), project, request, limits, by, origin)
     task = await admission_rows.admit(tx, admission)
     if task is not None:
         return Submitted(task, created=True)
@@ -128,25 +134,26 @@ def admission_of(
     request: TaskRequest,
     limits: TaskLimits,
     by: str,
-    *,
-    retry_of: str | None = None,
+    origin: Origin | str | None = None,
 ) -> Admission:
     """All that a task begins with."""
+    retry_of, above = (origin, None) if isinstance(origin, str) else (None, origin)
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
     reason = (
         f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
     )
     key = dedupe_key_of(request)
-    new = NewTask(new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of)
+    new = NewTask(new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of, above)
     detail = {
         "agent": request.agent,
         "kind": request.kind,
         "priority": request.priority,
         "request_sha256": canonical_sha256({"text": request.text, "inputs": request.inputs}),
         "config_sha256": project.sha256,
+        **({"parent": above.parent_id, "parent_call": above.call_id} if above else {}),
     }
     # A queue without a bound only hides that nobody keeps up.
-    agent = project.config.agents.get(request.agent) if request.kind is TaskKind.AGENT else None
+    agent = project.config.agents.get(request.agent) if request.kind is TaskKind.AGENT and above is None else None
     return Admission(
         new,
         compose(AuditEntry("task.submitted", by, {"task": new.id}, detail), now),
@@ -178,14 +185,25 @@ async def submit_undo(database: Database, project: Project, target: tuple[str, s
         plan = await look_at_undo(tx, project, task_id, call_id)
         await mark_impossible(tx, plan)
         if plan.steps:
-            request = _undo_request(project, plan, target)
-            limits = TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2)
-            submitted = await admit(tx, project, request, limits, by)
-            blobs = [sha256 for call in plan.steps for sha256 in blobs_of(call.before)]
-            await catalog_rows.use_blobs(tx, submitted.task.id, blobs)
-            return submitted
+            return await admit_undo(tx, project, plan, target, by)
     call, why = plan.impossible[0]
     raise Conflict(f"call {call.call_no} ({call.tool}) can't be undone: {why}", hint=f"interlock tasks show {task_id}")
+
+
+async def admit_undo(
+    tx: Transaction,
+    project: Project,
+    plan: UndoPlan,
+    target: tuple[str, str | None],
+    by: str,
+    origin: Origin | None = None,
+) -> Submitted:
+    """Take in the reversal of what a plan can take back."""
+    request = _undo_request(project, plan, target)
+    submitted = await admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by, origin)
+    blobs = [sha256 for call in plan.steps for sha256 in blobs_of(call.before)]
+    await catalog_rows.use_blobs(tx, submitted.task.id, blobs)
+    return submitted
 
 
 def _undo_request(project: Project, plan: UndoPlan, target: tuple[str, str | None]) -> TaskRequest:

@@ -16,6 +16,7 @@ from interlock.model import (
     CallState,
     Denied,
     Done,
+    Handed,
     Held,
     InDoubt,
     Observation,
@@ -253,7 +254,7 @@ class Verification:
         match outcome:
             case Done():
                 return Passed("a person accepted it")
-            case Held():
+            case Held() | Handed():
                 return Asked()
             case InDoubt(call_id):
                 return Unmade(f"call {call_id} is in doubt")

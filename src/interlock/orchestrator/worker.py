@@ -11,6 +11,7 @@ from interlock.guardrails import tidy
 from interlock.model import StopCause, Unavailable
 from interlock.orchestrator.decisions import expire_approvals
 from interlock.orchestrator.engine import Engine
+from interlock.orchestrator.families import tend
 from interlock.orchestrator.parking import release_parked
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import reap
@@ -27,7 +28,8 @@ FORGET_AFTER_S = 3 * 86_400.0
 async def housekeeping(database: Database, host: Host, project: Project) -> None:
     """What any process of the fleet does for all.
 
-    Take over from the dead, expire questions, let those go on that were set aside, forget old segments.
+    Take over from the dead, expire questions, let those go on that were set aside or
+    waited for other tasks, forget old segments.
     """
     rounds = 0
     while True:
@@ -35,6 +37,7 @@ async def housekeeping(database: Database, host: Host, project: Project) -> None
             await reap(database, host.place)
             await expire_approvals(database)
             await release_parked(database, project.config)
+            await tend(database)
             if rounds % 600 == 0:
                 async with database.transaction() as tx:
                     await dispatch_rows.purge(tx, FORGET_AFTER_S)

@@ -17,6 +17,7 @@ from interlock.store import catalog as catalog_rows
 from interlock.store import declines as decline_rows
 from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
+from interlock.store import families as family_rows
 from interlock.store import parking as parking_rows
 from interlock.store import rates as rate_rows
 from interlock.store import retention as retention_rows
@@ -105,6 +106,7 @@ __all__ = [
     "decline_rows",
     "dispatch_rows",
     "executor_rows",
+    "family_rows",
     "mark_prepared",
     "migrate",
     "migrations",

@@ -20,9 +20,11 @@ from interlock.store.tasks import NewTask, request_json, task_of, virtual_deadli
 _ADMIT: LiteralString = """
 with made as (
   insert into task (id, agent, kind, request, request_sha256, state, state_reason, priority, virtual_deadline,
-      dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, tainted, created_at, changed_at)
+      dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, tainted, parent_id, parent_call, lineage,
+      above, created_at, changed_at)
     select %(id)s, %(agent)s, %(kind)s, %(request)s, %(request_sha256)s, %(state)s, %(reason)s, %(priority)s,
       %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(tainted)s,
+      %(parent)s, %(parent_call)s, %(lineage)s, %(above)s,
       %(now)s, %(now)s
     where %(backlog)s::bigint is null or %(backlog)s::bigint > (
       select coalesce(sum(b.waiting), 0) from backlog b where b.tenant = 'default' and b.agent = %(agent)s)
@@ -82,6 +84,8 @@ def _params(tx: Transaction, admission: Admission) -> Params:
     request = new.request
     starts_at = max(now, request.not_before) if request.not_before else now
     body, seal = request_json(request), tx.sealer.seal
+    origin = new.origin
+    lineage = origin.lineage if origin else ()
     delayed, timeout_s = admission.delay_s > 0, admission.timeout_s
     return {
         "id": new.id,
@@ -100,6 +104,10 @@ def _params(tx: Transaction, admission: Admission) -> Params:
         "retry_of": new.retry_of,
         "not_before": request.not_before,
         "tainted": request.tainted,
+        "parent": origin.parent_id if origin else None,
+        "parent_call": origin.call_id if origin else None,
+        "lineage": Jsonb([asdict(above) for above in lineage]),
+        "above": [scope for above in lineage for scope in (above.scope, f"agent:{above.agent}")],
         "now": now,
         "backlog": admission.backlog,
         "note": seal("", f"run.note:{new.id}:1"),

@@ -22,8 +22,9 @@ _FACTS: LiteralString = """
      where o.task_id = t.id and o.call_no <> %(number)s and o.plan_entry is not null
        and o.state in ('held', 'approved', 'started', 'done', 'failed', 'in_doubt')
      group by o.plan_entry) u) end as plan_use,
-  (select jsonb_agg(jsonb_build_array(a.resource, a.window_at = %(forever)s, a.used + a.reserved)) from allowance a
-     where a.scope = %(scope)s and a.window_at in (%(forever)s, %(minute)s)) as taken,
+  (select jsonb_agg(jsonb_build_array(a.resource, a.window_at = %(forever)s, a.used + a.reserved, a.scope))
+     from allowance a
+     where a.scope = any(array[%(scope)s] || t.above) and a.window_at in (%(forever)s, %(minute)s)) as taken,
   exists (select 1 from breaker b where b.key = %(breaker)s) as troubled
 """
 _LOOK: LiteralString = (
@@ -34,7 +35,7 @@ _LOOK: LiteralString = (
 # It does not wait for the disk: whatever is done about the call is written after it, and does.
 _WRITE: LiteralString = """
 with t as (
-  select id, epoch, tainted from task where id = %(task)s and epoch = %(epoch)s
+  select id, epoch, tainted, above from task where id = %(task)s and epoch = %(epoch)s
     and set_config('synchronous_commit', 'off', true) = 'off' for update
 ), added as (
   insert into call (id, task_id, run_no, call_no, tool, args, args_sha256, reason, state, epoch, created_at, untold)
@@ -55,6 +56,7 @@ class CallFacts:
         tainted: the task has read something untrusted.
         plan_use: how often each plan entry was used by other calls of the task.
         taken: of the task's allowances, used and reserved together, by resource; `minute` is those of this minute.
+        above: of the allowances of the tasks above, by scope and resource.
         services: tool servers at which the task has changed something.
         troubled: the tool's breaker has something to say.
     """
@@ -64,6 +66,7 @@ class CallFacts:
     plan_use: dict[str, int] = field(default_factory=dict)
     taken: dict[str, float] = field(default_factory=dict)
     minute: dict[str, float] = field(default_factory=dict)
+    above: dict[tuple[str, str], float] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
     troubled: bool = False
 
@@ -87,7 +90,7 @@ async def look(
     if row is None:
         return None
     _refuse_other_epoch(row["task_epoch"], lease)
-    return call_of(tx, row), _facts_of(row)
+    return call_of(tx, row), _facts_of(row, lease)
 
 
 async def propose(
@@ -129,7 +132,7 @@ async def propose(
     )
     if row is None:
         raise Fenced(f"another server has task {lease.task_id[:8]} now")
-    return call, _facts_of(row)
+    return call, _facts_of(row, lease)
 
 
 def _asked(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef, *, planned: bool) -> dict[str, Any]:
@@ -146,14 +149,16 @@ def _asked(tx: Transaction, lease: Lease, call_no: int, ref: ToolRef, *, planned
     }
 
 
-def _facts_of(row: Row) -> CallFacts:
-    taken = row["taken"] or []
+def _facts_of(row: Row, lease: Lease) -> CallFacts:
+    told, own = row["taken"] or [], f"task:{lease.task_id}"
+    taken = [(resource, always, amount) for resource, always, amount, scope in told if scope == own]
     return CallFacts(
         pin=row["pin"],
         tainted=row["task_tainted"],
         plan_use=row["plan_use"] or {},
         taken={resource: amount for resource, always, amount in taken if always},
         minute={resource: amount for resource, always, amount in taken if not always},
+        above={(scope, resource): amount for resource, _, amount, scope in told if scope != own},
         services=frozenset(
             resource.removeprefix(SERVICE)
             for resource, always, amount in taken

@@ -30,20 +30,19 @@ class Obstacle:
     reason: str
 
 
-def scopes_of(agent: str) -> list[str]:
-    """The halts that stop an agent as a whole."""
-    return ["all", f"agent:{agent}"]
+def scopes_of(task: Task) -> list[str]:
+    """The halts that stop a task as a whole: of everyone, of its agent, of the agents of the tasks above."""
+    return ["all", f"agent:{task.agent}", *(f"agent:{above.agent}" for above in task.lineage)]
 
 
-def stops_of(agent: str) -> tuple[str, ...]:
-    """The halts and pauses that keep tasks of an agent from beginning."""
-    scopes = scopes_of(agent)
-    return (*scopes, *(QUEUE + scope for scope in scopes))
+def stops_of(task: Task) -> tuple[str, ...]:
+    """The halts and pauses that keep a task from beginning."""
+    return (*scopes_of(task), f"{QUEUE}all", f"{QUEUE}agent:{task.agent}")
 
 
-async def halted(tx: Transaction, agent: str) -> Obstacle | None:
-    """The halt of an agent, or of everyone, if there is one."""
-    return _stop(await _stops(tx, scopes_of(agent)))
+async def halted(tx: Transaction, task: Task) -> Obstacle | None:
+    """The halt that stops a task, if there is one."""
+    return _stop(await _stops(tx, scopes_of(task)))
 
 
 async def obstacle(tx: Transaction, task: Task, room: Room) -> Obstacle | None:
@@ -51,7 +50,7 @@ async def obstacle(tx: Transaction, task: Task, room: Room) -> Obstacle | None:
 
     With a bound, whoever asks waits for those who ask at the same moment, so that no two take the last place.
     """
-    found = _stop(await _stops(tx, list(stops_of(task.agent))))
+    found = _stop(await _stops(tx, list(stops_of(task))))
     if found is not None:
         return found
     for cap, agent in ((room.everyone, None), (room.agent, task.agent)):
@@ -98,15 +97,17 @@ async def parked_agents(tx: Transaction) -> list[str]:
     """The agents that have tasks set aside."""
     return [
         str(row["agent"])
-        for row in await tx.rows("select distinct agent from task where parked is not null limit 1000")
+        for row in await tx.rows(
+            "select distinct agent from task where parked is not null and state = 'queued' limit 1000"
+        )
     ]
 
 
 async def first_parked(tx: Transaction, agent: str, limit: int) -> list[str]:
     """Tasks of an agent that were set aside, in the order of the queue; those that somebody else looks at are left out."""
     rows = await tx.rows(
-        "select id from task where parked is not null and agent = %s order by virtual_deadline, id limit %s"
-        " for update skip locked",
+        "select id from task where parked is not null and state = 'queued' and agent = %s"
+        " order by virtual_deadline, id limit %s for update skip locked",
         [agent, limit],
     )
     return [str(row["id"]) for row in rows]

@@ -35,8 +35,9 @@ async def claim(tx: Transaction) -> bool:
 async def take_due(tx: Transaction, before: datetime.datetime, limit: int) -> list[str]:
     """Lock tasks that ended before a moment and that nothing holds back, the oldest first; their ids.
 
-    Held back are a task with a call of which nobody knows whether it took effect, one that is tried again, and one whose
-    effects are taken back, as long as that is not over. What is locked by others just now is left for later.
+    Held back are a task with a call of which nobody knows whether it took effect, one that is tried again, one whose
+    effects are taken back, one that gave tasks away, and one that was given away, as long as that is not over. What is
+    locked by others just now is left for later.
 
     Raises:
         Exhausted: so many effects are being taken back that it can't be said which tasks that concerns.
@@ -47,6 +48,10 @@ async def take_due(tx: Transaction, before: datetime.datetime, limit: int) -> li
         "   and c.state in ('started', 'in_doubt'))"
         " and not exists (select 1 from task r where r.retry_of = t.id"
         "   and r.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected'))"
+        " and not exists (select 1 from task c where c.parent_id = t.id"
+        "   and c.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected'))"
+        " and not exists (select 1 from task p where p.id = t.parent_id"
+        "   and p.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected'))"
         " and t.id <> all(%s::uuid[]) order by finished_at, id limit %s for update of t skip locked",
         [before, await _being_undone(tx), limit],
     )

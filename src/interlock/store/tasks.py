@@ -7,9 +7,11 @@ from typing import Any
 
 from interlock.model import (
     Ambiguous,
+    Ancestor,
     Lease,
     Life,
     NotFound,
+    Origin,
     Task,
     TaskKind,
     TaskLimits,
@@ -37,6 +39,7 @@ class NewTask:
     state: TaskState
     reason: str
     retry_of: str | None = None
+    origin: Origin | None = None
 
 
 def virtual_deadline(priority: int, at: datetime.datetime) -> int:
@@ -234,7 +237,7 @@ async def stop_signals(tx: Transaction, executor_id: str) -> dict[str, StopSigna
     """What each task that this executor holds is to do; by its id."""
     rows = await tx.rows(
         "select t.id, t.epoch, t.cancel_requested, (select h.by || ': ' || h.reason from halt h"
-        " where h.stops and h.scope in ('all', 'agent:' || t.agent) order by h.scope limit 1) as halted"
+        " where h.stops and h.scope = any(array['all', 'agent:' || t.agent] || t.above) order by h.scope limit 1) as halted"
         " from task t where t.executor_id = %s and t.state in ('running', 'verifying')",
         [executor_id],
     )
@@ -311,5 +314,8 @@ def task_of(tx: Transaction, row: Row) -> Task:
         state_reason=str(tx.sealer.open(row["state_reason"], f"task.state_reason:{row['id']}")),
         limits=TaskLimits(**row["limits"]),
         retry_of=None if row["retry_of"] is None else str(uuid.UUID(str(row["retry_of"]))),
+        parent_id=None if row["parent_id"] is None else str(row["parent_id"]),
+        parent_call=None if row["parent_call"] is None else str(row["parent_call"]),
+        lineage=tuple(Ancestor(**above) for above in row["lineage"]),
         **plain,
     )

@@ -92,7 +92,7 @@ PASSING: list[dict[str, Any]] = [
     {"judge": "meddler", "question": "Is it there?"},
 ]
 FAILING: list[tuple[dict[str, Any], str]] = [
-    ({"effect": "files.write", "at_least": 9}, "3 of 9 calls of files.write"),
+    ({"effect": "files.write", "at_least": 9}, "1 of 9 calls of files.write"),
     ({"effect": "files.write", "args": {"path": "else.md"}}, "no call of files.write that took effect"),
     ({"file": "report.md", "expect": {"exists": False}}, "there is a file report.md"),
     ({"file": "other.md"}, "there is no file other.md"),

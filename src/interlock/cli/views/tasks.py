@@ -69,6 +69,7 @@ def _check_lines(result: Any, paint: Paint) -> list[str]:
 def _facts(task: dict[str, Any]) -> list[tuple[str, str | None]]:
     inputs = task.get("inputs") or {}
     undo_of = task.get("undo_of") or {}
+    children = task.get("children") or []
     return [
         ("why", clean(task.get("state_reason") or "")),
         ("agent", f"{task['agent']}, priority {task['priority']}, run {task['run']} of {task['max_runs']}"),
@@ -78,6 +79,8 @@ def _facts(task: dict[str, Any]) -> list[tuple[str, str | None]]:
         ("ended", moment(task["finished_at"]) if task.get("finished_at") else None),
         ("worker", task.get("worker")),
         ("crashes", f"{count(task['crashes'], 'worker')} lost" if task.get("crashes") else None),
+        ("part of", short(task["parent"]) if task.get("parent") else None),
+        ("brought about", ", ".join(f"{short(one['id'])} {one['agent']} {one['state']}" for one in children) or None),
         ("retry of", short(task["retry_of"]) if task.get("retry_of") else None),
         ("undo of", short(undo_of.get("call") or undo_of.get("task")) if undo_of else None),
         ("request", clean(task.get("text") or "")),

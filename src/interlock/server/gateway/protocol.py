@@ -13,7 +13,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from interlock.app import Gateway, MadeCall, OfferedTool
-from interlock.model import Denied, Done, Held, InDoubt, InterlockError
+from interlock.model import Denied, Done, Handed, Held, InDoubt, InterlockError
 from interlock.server.bodies import check_storable
 from interlock.server.gateway.answers import (
     carried,
@@ -154,5 +154,5 @@ def _told(caller: Caller, offered: OfferedTool, made: MadeCall) -> types.CallToo
             return result_of(offered, seen)
         case InDoubt():
             return doubt_of(made, made.outcome)
-        case Held():
-            raise AssertionError("a call that is held has no end to tell")
+        case Held() | Handed():
+            raise AssertionError("a call that waits has no end to tell")
