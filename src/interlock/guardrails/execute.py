@@ -43,6 +43,11 @@ def run_key(task_id: str, run_no: int) -> str:
     return f"{task_id}:{run_no}"
 
 
+def task_of_run(run: str) -> str:
+    """The task of a run that `run_key` named."""
+    return run.rpartition(":")[0]
+
+
 class Sending(StrEnum):
     """What is known of earlier tries to send a call."""
 

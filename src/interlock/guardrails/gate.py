@@ -19,7 +19,7 @@ from interlock.guardrails.contracts import refuse_unsafe_checks
 from interlock.guardrails.declined import declined_before
 from interlock.guardrails.degraded import Outage, degraded
 from interlock.guardrails.delegation import Delegation, may_give, offer
-from interlock.guardrails.execute import Executor, run_key
+from interlock.guardrails.execute import Executor, run_key, task_of_run
 from interlock.guardrails.fallbacks import refuse_unknown_fallbacks
 from interlock.guardrails.judging import Judge, nobody, nothing_known
 from interlock.guardrails.ledger import Start
@@ -327,6 +327,17 @@ class Gate:
     def abandon(self, lease: Lease) -> None:
         """Let calls of a run go on although this process stops waiting: whoever takes it over hears what became of them."""
         self._toolbox.abandon(run_key(lease.task_id, lease.run_no))
+
+    async def left_behind(self) -> dict[str, str]:
+        """Runs with calls under way of which nobody waits to hear, with their tasks: whoever sent them has died."""
+        with contextlib.suppress(Unavailable):
+            return {run: task_of_run(run) for run in await self._toolbox.unheard()}
+        return {}
+
+    async def cut_off(self, runs: list[str]) -> None:
+        """Stop such calls; whether they took effect is then unknown."""
+        with contextlib.suppress(Unavailable):
+            await self._toolbox.cut_off(runs)
 
     async def release(self, lease: Lease) -> None:
         """End what tool servers have for one run only; a server that can't be told ends it by itself."""

@@ -24,6 +24,7 @@ from interlock.model import (
     WorkerLost,
 )
 from interlock.orchestrator.events import handle
+from interlock.orchestrator.presence import BUSY_BEAT_S
 from interlock.store import Database, Row, Transaction, call_rows, dispatch_rows, executor_rows, task_rows
 
 log = logging.getLogger("interlock.reaper")
@@ -130,6 +131,7 @@ async def _lose(tx: Transaction, task_id: str, segment_no: int, fate: Fate, reas
             return 0
         if fate is not Fate.DIED:
             await _doubt_sent_calls(tx, task_id, reason)
+        await task_rows.count_lost(tx, task_id, BUSY_BEAT_S)
         await handle(tx, task_id, WorkerLost(reason), "system:reaper")
     except (Conflict, NotFound):
         return 0

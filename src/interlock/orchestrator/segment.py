@@ -11,6 +11,7 @@ from interlock import agent
 from interlock.config import AgentConfig, CheckConfig, Project, fault_point
 from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
+    FINAL_STATES,
     ActionClass,
     Answered,
     Blocked,
@@ -42,6 +43,7 @@ from interlock.model import (
 from interlock.orchestrator.events import Along, handle, move_on
 from interlock.orchestrator.families import hand_over, no_effect_left, take_back, tell_parent
 from interlock.orchestrator.history import History
+from interlock.orchestrator.in_hand import HAND_OVER_S, LET_GO_S, Active, Ended, look_at, overdue
 from interlock.orchestrator.judge import SecondAgent
 from interlock.orchestrator.parking import release_parked, room_of
 from interlock.orchestrator.typed_result import told
@@ -60,25 +62,6 @@ from interlock.store import (
 log = logging.getLogger("interlock.worker")
 RELEASE_TRIES = 30
 RELEASE_EVERY_S = 2.0
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How the work of a segment ended; `result` is what came out, if the event is all that is left to be done."""
-
-    event: Event
-    result: dict[str, Any] | None = None
-
-
-@dataclass
-class Active:
-    """A segment in hand: how to stop it, and why it was stopped."""
-
-    lease: Lease
-    work: "asyncio.Task[Ended]"
-    cause: StopCause | None = None
-    why: str = ""
-    fenced: bool = False
 
 
 @dataclass
@@ -103,25 +86,28 @@ class Segments:
         if claimed is None:
             return {"status": "not begun: cancelled, or set aside"}
         lease, known = claimed
-        started = time.monotonic()
-        active = Active(lease, asyncio.create_task(self._work(lease, known), name=f"segment {task_id}"))
-        self.active[task_id] = active
-        try:
-            ended = await self._watch(active, known.task)
-        finally:
-            if self.active.get(task_id) is active:  # a later segment of the same task may be here by now
-                del self.active[task_id]
+        began_s = time.monotonic()
+        left_s = known.task.limits.max_duration_s - known.task.worked_s
+        ended = await self._worked(lease, known, began_s + left_s) if left_s > 0 else Ended(overdue(known.task))
         if ended is None:
             return {"status": "fenced"}
         fault_point("segment.ending")
-        status = await self._end(lease, known.task, ended, time.monotonic() - started)
+        status = await self._end(lease, known.task, ended, time.monotonic() - began_s)
         if self._room(known.task) != parking_rows.Room():  # somebody may wait for the place
             await self._let_others_in()
-        if not isinstance(ended.event, Parked | Stopped):  # the run goes on elsewhere or later, with what it has there
-            await self.gate.release(lease)
+        if status in FINAL_STATES or not isinstance(ended.event, Parked | Stopped):
+            await self.gate.release(lease)  # else the run goes on elsewhere or later, with what it has there
         if known.task.parent_id is not None:
             await tell_parent(self.database, known.task)
         return {"status": status}
+
+    async def stop_left_behind(self) -> None:
+        """Stop calls whose worker died, and whose task is over, or halted, before another one came to hear of them."""
+        left = await self.gate.left_behind()
+        if left:
+            async with self.database.transaction() as tx:
+                over = await task_rows.over_among(tx, sorted(set(left.values())))
+            await self.gate.cut_off([run for run, task_id in left.items() if task_id in over])
 
     @property
     def _actor(self) -> str:
@@ -155,20 +141,34 @@ class Segments:
         """How many may run beside a task; going back is never kept waiting by that."""
         return room_of(self.project.config, task.agent) if task.kind is TaskKind.AGENT else parking_rows.Room()
 
-    async def _watch(self, active: Active, task: Task) -> Ended | None:
-        """Wait for the work under the task's remaining time; None when the lease was lost."""
-        remaining_s = max(0.1, task.limits.max_duration_s - task.worked_s)
-        await asyncio.wait({active.work}, timeout=remaining_s)
+    async def _worked(self, lease: Lease, known: Known, until_s: float) -> Ended | None:
+        """Do the work, until a moment of the monotonic clock at most; None when the lease was lost."""
+        active = Active(lease, asyncio.create_task(self._work(lease, known), name=f"segment {lease.task_id}"))
+        self.active[lease.task_id] = active
+        try:
+            return await self._watch(active, known.task, until_s)
+        finally:
+            if self.active.get(lease.task_id) is active:  # a later segment of the same task may be here by now
+                del self.active[lease.task_id]
+
+    async def _watch(self, active: Active, task: Task, until_s: float) -> Ended | None:
+        """Wait for the work, or that it is stopped; it has a moment for that, then it is not waited for any longer."""
+        both: set[asyncio.Future[Any]] = {active.work, active.told}
+        await asyncio.wait(both, timeout=max(0.0, until_s - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
         if not active.work.done():
-            active.cause = StopCause.TIMED_OUT
-            active.work.cancel("timed out")
-            await asyncio.wait({active.work}, timeout=10.0)
+            if not active.told.done():
+                active.stop(StopCause.TIMED_OUT)
+            patience_s = HAND_OVER_S if active.cause is StopCause.DRAINED else LET_GO_S
+            await asyncio.wait({active.work}, timeout=patience_s)
+        if not active.work.done():
+            log.warning("segment.lingers task=%s", task.id)
+            active.work.add_done_callback(look_at)
         if active.fenced:
             return None
+        if active.cause is StopCause.TIMED_OUT:
+            return Ended(overdue(task))
         if active.cause is not None:
-            limit = f"its working time of {task.limits.max_duration_s:g} s is used up"
-            reason = limit if active.cause is StopCause.TIMED_OUT else task.state_reason
-            return Ended(Stopped(active.cause, active.why or reason))
+            return Ended(Stopped(active.cause, active.why or task.state_reason))
         if active.work.cancelled() or not active.work.done():
             return Ended(Stopped(StopCause.DRAINED, "the worker was shut down"))
         error = active.work.exception()

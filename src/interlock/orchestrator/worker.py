@@ -70,6 +70,7 @@ class Worker:
             asyncio.create_task(
                 housekeeping(self.database, self.presence.host, self.segments.project), name="housekeeping"
             ),
+            asyncio.create_task(self._stop_left_behind(), name="left behind"),
             asyncio.create_task(keep_sequencing(self.database), name="sequencer"),
         ]
         try:
@@ -90,12 +91,21 @@ class Worker:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
                 await self._stop_unwanted()
-                if not await self.presence.beat():
+                if not await self.presence.beat(busy=bool(self.segments.active)):
                     self._stop_all(fenced=True)
                     stop.set()
                     return
             except Unavailable as error:
                 log.warning("watch.delayed error=%s", error.message)
+
+    async def _stop_left_behind(self) -> None:
+        """Stop calls of this host that a dead worker sent for a task that is over by now."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self.segments.stop_left_behind()
+            except Unavailable as error:
+                log.warning("left_behind.delayed error=%s", error.message)
 
     async def _stop_unwanted(self) -> None:
         in_hand = dict(self.segments.active)  # those that begin during the query are not in its answer
@@ -106,23 +116,20 @@ class Worker:
         for task_id, active in in_hand.items():
             signal = wanted.get(task_id)
             if signal is None or signal.epoch != active.lease.epoch:
-                active.fenced = True
                 self.segments.gate.abandon(active.lease)
-                active.work.cancel("another worker has the run")
+                active.fence()
             elif signal.cancelled and active.cause is None:
-                active.cause = StopCause.CANCELLED
-                active.work.cancel("cancelled")
+                active.stop(StopCause.CANCELLED)
             elif signal.halted is not None and active.cause is None:
-                active.cause, active.why = StopCause.HALTED, f"halted by {signal.halted}"
-                active.work.cancel("halted")
+                active.stop(StopCause.HALTED, f"halted by {signal.halted}")
 
     def _stop_all(self, *, fenced: bool) -> None:
         for active in self.segments.active.values():
-            active.fenced = active.fenced or fenced
-            if active.cause is None:
-                active.cause = StopCause.DRAINED
             self.segments.gate.abandon(active.lease)
-            active.work.cancel("the worker is shut down")
+            if fenced:
+                active.fence()
+            else:
+                active.stop(StopCause.DRAINED)
 
     async def _leave(self, chores: list["asyncio.Task[None]"]) -> None:
         """Segments in hand may end by themselves for a while; then they are stopped and go on elsewhere."""

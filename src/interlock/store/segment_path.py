@@ -39,6 +39,7 @@ with t as (
       executor_id = case when %(held)s then coalesce(%(taker)s::text, executor_id) end,
       started_at = case when %(taker)s::text is null then started_at else coalesce(started_at, %(now)s) end,
       finished_at = case when %(final)s then %(now)s else finished_at end,
+      working_since = case when %(held)s then case when %(taker)s::text is null then working_since else now() end end,
       worked_s = worked_s + %(worked_s)s, result = coalesce(%(result)s, result)
     where id = %(task)s and epoch = %(epoch)s and state = %(from)s and segment_no = %(segment)s and not cancel_requested
       and not (%(final)s and exists (select 1 from call c where c.task_id = %(task)s

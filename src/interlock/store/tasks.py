@@ -178,6 +178,7 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
         "update task set state = %(state)s, state_reason = %(reason)s, run_no = %(run_no)s, segment_no = %(segment_no)s,"
         " crashes = %(crashes)s, cancel_requested = %(cancel)s, rung = %(rung)s, parked = %(parked)s, changed_at = %(now)s,"
         " epoch = epoch + case when %(held)s then 0 else 1 end,"
+        " working_since = case when %(held)s then working_since end,"
         " executor_id = case when %(held)s then executor_id end,"
         " finished_at = case when %(final)s then %(now)s else finished_at end where id = %(id)s",
         {
@@ -200,7 +201,8 @@ async def keep_life(tx: Transaction, task_id: str, life: Life) -> None:
 async def take_lease(tx: Transaction, task: Task, executor_id: str) -> Lease:
     """Give a locked task to a worker under a new epoch."""
     row = await tx.row(
-        "update task set epoch = epoch + 1, executor_id = %s, started_at = coalesce(started_at, %s) where id = %s"
+        "update task set epoch = epoch + 1, executor_id = %s, started_at = coalesce(started_at, %s), working_since = now()"
+        " where id = %s"
         " returning epoch, run_no, segment_no",
         [executor_id, tx.clock.now(), task.id],
     )
@@ -211,6 +213,35 @@ async def take_lease(tx: Transaction, task: Task, executor_id: str) -> Lease:
 async def add_worked(tx: Transaction, task_id: str, seconds: float) -> None:
     """Count working time."""
     await tx.run("update task set worked_s = worked_s + %s where id = %s", [seconds, task_id])
+
+
+async def count_lost(tx: Transaction, task_id: str, beat_s: float) -> None:
+    """Count the working time of a worker that died: from when it took the task to its last sign of life.
+
+    Signs are its heartbeats, and what it wrote of the task. It lived for up to `beat_s` longer than its last sign, and
+    that is counted as well, unless it is later than now: a limit is kept rather than stretched.
+    """
+    await tx.run(
+        "update task t set working_since = null, worked_s = worked_s + greatest(0, extract(epoch from"
+        " least(now(), make_interval(secs => %(beat)s) + greatest(t.working_since,"
+        " (select e.heartbeat_at from executor e where e.executor_id = t.executor_id),"
+        " (select max(n.at) from turn n where n.task_id = t.id),"
+        " (select max(greatest(c.started_at, c.ended_at)) from call c where c.task_id = t.id))) - t.working_since))"
+        " where t.id = %(task)s and t.working_since is not null",
+        {"task": task_id, "beat": beat_s},
+    )
+
+
+async def over_among(tx: Transaction, task_ids: list[str]) -> set[str]:
+    """Those of some tasks of which nothing may be under way: they are final, or stopped by a halt; or forgotten."""
+    rows = await tx.rows(
+        "select i.id from unnest(%s::uuid[]) as i(id) left join task t on t.id = i.id"
+        " where t.id is null or t.state in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')"
+        " or t.parked = 'halt' and exists (select 1 from halt h"
+        " where h.stops and h.scope in ('all', 'agent:' || t.agent))",
+        [task_ids],
+    )
+    return {str(row["id"]) for row in rows}
 
 
 async def mark_tainted(tx: Transaction, task_id: str) -> None:

@@ -172,6 +172,9 @@ class Connection:
             raise await self._unanswered(call, sending, late=late) from error
         except TimeoutError as error:
             raise await self._unanswered(call, sending, late=deadline.passed) from error
+        except asyncio.CancelledError:
+            self._peer.cut_off(sending)
+            raise
         except (RuntimeError, ValueError) as error:
             # The SDK looks at the result after the tool has acted: what it finds wrong is no sign of "not done".
             if sending.answered:

@@ -80,6 +80,12 @@ class Tools(Protocol):
             ToolLost, ToolTimeout: whether it acted is unknown.
         """
 
+    async def unheard(self) -> list[str]:
+        """Runs with calls under way of which nobody waits to hear."""
+
+    async def cut_off(self, runs: list[str]) -> None:
+        """Cancel those calls of some runs."""
+
     async def release(self, run: str) -> None:
         """End the processes that servers have for one run."""
 

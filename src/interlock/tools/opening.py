@@ -39,4 +39,4 @@ async def open_peer(
         return Remote(server, config, where, clock, on_news)
     await ensure_installed(where.packages, server, config)
     launch = prepare(server, config, where)
-    return Wire(await ServerProcess.spawn(launch, on_news), launch.sandbox, launch.confinement)
+    return Wire(await ServerProcess.spawn(launch, on_news), launch.sandbox, launch.confinement, on_news)

@@ -77,6 +77,13 @@ class Peer(Protocol):
     def straight(self, client: "Client") -> "Straight | None":
         """A way for calls past the streams, where there is one."""
 
+    def cut_off(self, sending: Sending) -> None:
+        """The caller was stopped while the call was under way: the server is told, and should end it."""
+
+    @property
+    def works_on(self) -> bool:
+        """Whether it gave no sign of having ended a call that was cut off, and its process can be ended."""
+
     def forget(self, sending: Sending) -> None:
         """The caller is through with the call."""
 

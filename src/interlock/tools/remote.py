@@ -263,6 +263,11 @@ class Remote:
         sending.request_id = request_id
         self._under_way[request_id] = sending
 
+    works_on = False
+
+    def cut_off(self, sending: Sending) -> None:
+        """Nothing to do: it was told, or hung up on, and its process is somebody else's."""
+
     def forget(self, sending: Sending) -> None:
         """The caller is through with the call."""
         if sending.request_id is not None:

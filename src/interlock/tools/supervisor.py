@@ -279,6 +279,8 @@ class Supervisor:
             rest = await self._upkeep.hold(self._stop, self._wake)
             connection.close()
             self._connection = None
+            if rest is Rest.CUT_OFF:  # it was told already, and had its time
+                peer.kill("was ended, for it did not end a call that was cut off")
             await peer.settled()
 
         terms = Terms(self._server, self._config.builtin is not None, self._config.concurrency, self._wake.set)
@@ -294,7 +296,7 @@ class Supervisor:
         connection, ready_at = held[0]
         lasted_s = time.monotonic() - ready_at
         useful = connection.answers > 0 or lasted_s >= self._pace.fast_exit_s
-        return _Ending(reason, ready=True, useful=useful or rest is Rest.AGED, rest=rest)
+        return _Ending(reason, ready=True, useful=useful or rest in (Rest.AGED, Rest.CUT_OFF), rest=rest)
 
     async def _run_session(self, session: "Session", peer: Peer) -> str:
         """Run it to its end; why it ended, as a sentence."""

@@ -27,6 +27,7 @@ class Rest(StrEnum):
     STOPPED = "stopped"
     IDLE = "idle"
     AGED = "aged"
+    CUT_OFF = "cut off"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Upkeep:
         self._told = told
         self._born_s = time.monotonic()
         self._leaving: tuple[Rest, float] | None = None
+        self._cut_off_s: float | None = None
         self.stale = False
 
     async def hold(self, stop: asyncio.Event, wake: asyncio.Event) -> Rest:
@@ -78,6 +80,8 @@ class Upkeep:
         if self._leaving is not None:
             return self._leaving[0] if connection.busy == 0 or now_s >= self._leaving[1] else None
         quiet = connection.busy == 0
+        if self._peer.works_on and config.builtin is None and (rest := self._cut_off(now_s)) is not None:
+            return rest
         if quiet and config.idle_timeout is not None and now_s >= connection.used_s + config.idle_timeout:
             connection.close()
             return Rest.IDLE
@@ -88,6 +92,17 @@ class Upkeep:
             return Rest.AGED
         if now_s >= self._born_s + config.max_age + config.call_timeout:  # never a quiet moment: make one
             self._leave(Rest.AGED, config.call_timeout, f"it has run for {config.max_age:g} s")
+        return None
+
+    def _cut_off(self, now_s: float) -> Rest | None:
+        """It may work on at a call that was cut off: it is ended as soon as nobody else has a call there."""
+        if self._connection.busy == 0:
+            self._connection.close()
+            return Rest.CUT_OFF
+        if self._cut_off_s is None:
+            self._cut_off_s = now_s
+        elif now_s >= self._cut_off_s + self._config.call_timeout:  # never a quiet moment: make one
+            self._leave(Rest.CUT_OFF, self._config.call_timeout, "it did not end a call that was cut off")
         return None
 
     def _leave(self, rest: Rest, patience_s: float, reason: str) -> None:
@@ -134,6 +149,8 @@ class Upkeep:
         if config.max_age is not None:
             aged_s = self._born_s + config.max_age
             due_s = min(due_s, aged_s if now_s < aged_s else aged_s + config.call_timeout)
+        if self._cut_off_s is not None:
+            due_s = min(due_s, self._cut_off_s + config.call_timeout)
         return max(0.0, due_s - now_s)
 
 

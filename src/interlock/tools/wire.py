@@ -4,6 +4,7 @@ Ours instead of the SDK's, because the gate must know of each call whether it ca
 that was not sent may be made again, one that was sent and not answered is in doubt.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
@@ -21,7 +22,12 @@ from interlock.tools.sending import Sending, current_sending
 
 _WRITE_S = 30.0  # how long a message that belongs to no call may wait for the server to read
 _SHOWN_CHARS = 80
+CUT_OFF_S = 1.0  # for a server to say that it has ended a call
 _LAST_WORDS_S = 0.5  # for the exit status of a process whose pipes just closed
+
+
+def _nobody() -> None:
+    """Nobody is told."""
 
 
 class _Stream:
@@ -43,8 +49,17 @@ class Wire:
     polled = False
     trouble: str | None = None
 
-    def __init__(self, process: ServerProcess, sandbox: str, confinement: Confinement | None = None) -> None:
+    def __init__(
+        self,
+        process: ServerProcess,
+        sandbox: str,
+        confinement: Confinement | None = None,
+        on_news: Callable[[], None] = _nobody,
+    ) -> None:
         self.process = process
+        self.works_on = False
+        self._on_news = on_news
+        self._cut_off: dict[RequestId, asyncio.TimerHandle] = {}
         self.sandbox = sandbox
         self._confinement = confinement
         self.garbage: str | None = None
@@ -66,12 +81,25 @@ class Wire:
 
     def answered(self, request_id: RequestId | None) -> None:
         """An answer came."""
+        if request_id is not None and (timer := self._cut_off.pop(request_id, None)) is not None:
+            timer.cancel()
         sending = self._under_way.get(request_id) if request_id is not None else None
         if sending is not None:
             sending.answered = True
 
     def straight(self, client: Client) -> None:
         """None: there is one pair of pipes."""
+
+    def cut_off(self, sending: Sending) -> None:
+        """Give it a moment to answer; most servers answer nothing to a call that was cut off, whether they end it or not."""
+        number = sending.request_id
+        if number is not None and sending.started and not sending.answered:
+            self._cut_off[number] = asyncio.get_running_loop().call_later(CUT_OFF_S, self._not_ended, number)
+
+    def _not_ended(self, request_id: RequestId) -> None:
+        del self._cut_off[request_id]
+        self.works_on = True
+        self._on_news()
 
     def forget(self, sending: Sending) -> None:
         """The caller is through with the call."""
@@ -148,6 +176,9 @@ class Wire:
 
     async def end(self) -> None:
         """End it and all of its group."""
+        for timer in self._cut_off.values():
+            timer.cancel()
+        self._cut_off.clear()
         await self.process.stop()
 
 

@@ -110,6 +110,25 @@ async def test_a_timeout_and_a_cancelled_caller_tell_the_server_to_stop(tooling:
     assert [line["key"] for line in tooling.effects()] == ["kept"]
 
 
+async def test_a_server_that_does_not_end_a_call_that_was_cut_off_is_ended_and_the_next_call_starts_it(
+    tooling: Any,
+) -> None:
+    box = tooling.box(bad=tooling.faulty("hang-on-call", "--moment", "before"))
+    await box.start()
+    pid = tooling.health(box, "bad").pid
+    calling = asyncio.create_task(tooling.call(box, "bad.append", key="k", text="t"))
+    reading = asyncio.create_task(tooling.call(box, "bad.flaky"))
+    await asyncio.sleep(0.3)
+    calling.cancel()
+    await asyncio.sleep(1.5)
+    assert tooling.health(box, "bad").pid == pid, "somebody else has a call there"
+    reading.cancel()
+    await tooling.until(lambda: tooling.health(box, "bad").pid not in (pid, None), 2.5)
+    assert (await tooling.call(box, "bad.lookup", key="k")).structured == {"count": 0}
+    health = tooling.health(box, "bad")
+    assert (health.state, health.restarts) == (ServerState.READY, 1)
+
+
 async def test_what_was_not_sent_is_certainly_not_done(tooling: Any) -> None:
     box = tooling.box(deaf=tooling.faulty("deaf"))
     for size in (1, 1_000_000):  # the first is the last that it reads, the second fills the pipe

@@ -88,3 +88,23 @@ async def test_a_second_call_under_a_key_replaces_the_first_and_its_size() -> No
     assert found is not None
     assert found.work.result().text == "y"
     assert box._bytes < 200
+
+
+async def test_calls_that_nobody_waits_for_can_be_cut_off_by_their_run() -> None:
+    box = Mailbox()
+
+    async def endless() -> ToolResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    left, heard, other = (box.open(key, endless(), run) for key, run in (("a", "one"), ("b", "one"), ("c", "two")))
+    heard.listeners += 1
+    assert box.unheard() == {"one", "two"}
+    box.cut_off({"one"})
+    await asyncio.wait({left.work}, timeout=1.0)
+    assert (left.work.cancelled(), heard.work.done(), other.work.done()) == (True, False, False)
+    assert box.unheard() == {"two"}
+    heard.listeners -= 1
+    box.cut_off({"one", "two"})
+    await asyncio.wait({heard.work, other.work}, timeout=1.0)
+    assert (box.unheard(), box.busy) == (set(), False)

@@ -25,6 +25,7 @@ _LOOK_EVERY_S = 0.03
 _SPAWN_EVERY_S = 3.0
 _SLACK_S = 5.0  # on top of the time that a request has at the tool host, before it counts as not answering
 _ASK_S = 60.0
+_TELL_S = 1.0
 _START_S = 900.0  # servers may have to be installed first
 _SHOWN_CHARS = 300
 _LIVES = 4
@@ -142,6 +143,21 @@ class HostedTools:
         if self._link is not None and int(reply["of"]) == self._link.pid:
             self._fresh[server] = (self._link, heard)
         return known
+
+    async def unheard(self) -> list[str]:
+        """Runs with calls under way of which nobody waits to hear; none when there is no tool host."""
+        return [str(run) for run in (await self._tell({"op": "unheard"})).get("runs", ())]
+
+    async def cut_off(self, runs: list[str]) -> None:
+        """Cancel those calls of some runs; nothing to do when there is no tool host."""
+        await self._tell({"op": "cut_off", "runs": runs})
+
+    async def _tell(self, message: Json) -> Json:
+        """Ask the tool host only if there is one; `{}` otherwise."""
+        if self._link is not None and not self._link.over:
+            with contextlib.suppress(ConnectionError):
+                return await self._exchange(self._link, message, _TELL_S)
+        return {}
 
     async def release(self, run: str) -> None:
         """End the processes that servers have for one run; nothing to do when there is no tool host."""

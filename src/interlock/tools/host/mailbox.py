@@ -15,16 +15,18 @@ KEEP_OUTCOMES = 10_000
 KEEP_KEYS = 200_000
 
 
-@dataclass
+@dataclass(eq=False)
 class Letter:
     """One call: under way or over.
 
     Attributes:
+        run: of which it is.
         listeners: who waits for it now.
         size: of its outcome, in bytes; 0 while it is under way.
     """
 
     work: "asyncio.Task[ToolResult]"
+    run: str | None = None
     listeners: int = 0
     size: int = 0
     began_s: float = field(default_factory=time.monotonic)
@@ -46,12 +48,13 @@ class Mailbox:
     def __init__(self) -> None:
         self._letters: OrderedDict[str, Letter] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._under_way: set[Letter] = set()
         self._bytes = 0
 
     @property
     def busy(self) -> bool:
         """Whether a call is under way."""
-        return any(not letter.work.done() for letter in reversed(self._letters.values()))
+        return bool(self._under_way)
 
     def find(self, key: str) -> Letter | None:
         """The call of that key, unless it was never sent.
@@ -67,16 +70,31 @@ class Mailbox:
             raise ToolLost("the call was sent, and its outcome is not kept any more; whether it acted is unknown")
         return letter
 
-    def open(self, key: str, call: Coroutine[Any, Any, ToolResult]) -> Letter:
+    def unheard(self) -> set[str]:
+        """Runs with a call under way of which nobody waits to hear."""
+        return {letter.run for letter in self._left_behind() if letter.run is not None}
+
+    def cut_off(self, runs: set[str]) -> None:
+        """Cancel those calls of some runs."""
+        for letter in self._left_behind():
+            if letter.run in runs:
+                letter.work.cancel()
+
+    def _left_behind(self) -> list[Letter]:
+        return [letter for letter in self._under_way if letter.listeners == 0]
+
+    def open(self, key: str, call: Coroutine[Any, Any, ToolResult], run: str | None = None) -> Letter:
         """Begin a call under a key; an older one of that key is forgotten."""
         self._drop(key)
         self._forgotten.pop(key, None)
-        letter = Letter(asyncio.create_task(call, name=f"call {key}"))
+        letter = Letter(asyncio.create_task(call, name=f"call {key}"), run)
         self._letters[key] = letter
+        self._under_way.add(letter)
         letter.work.add_done_callback(lambda work: self._ended(key, letter, work))
         return letter
 
     def _ended(self, key: str, letter: Letter, work: "asyncio.Task[ToolResult]") -> None:
+        self._under_way.discard(letter)
         if work.cancelled() or work.exception() is not None:
             letter.size = 200
         else:

@@ -44,6 +44,7 @@ class _Client:
     frames: Frames
     under_way: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    listening: list[Letter] = field(default_factory=list)  # for whose outcomes it waits
     called: bool = False
     left: bool = False
 
@@ -120,6 +121,9 @@ class ToolHost:
                 self._take(client, message)
         finally:
             self._clients.discard(client)
+            for letter in client.listening:
+                letter.listeners -= 1
+            client.listening.clear()
             self._awaited = self._awaited or (client.called and not client.left)
             self._patience_s = _TICK_S if client.left and not self._awaited else self._linger_s
             await frames.close()
@@ -173,7 +177,7 @@ class ToolHost:
                 client.called = True
                 return wording.result_to_json(await self._call(client, number, message))
             case "recall":
-                return await self._recall(str(message["key"]), float(message["patience_s"]))
+                return await self._recall(client, str(message["key"]), float(message["patience_s"]))
             case "definitions":
                 return await self._definitions(message)
             case "states":
@@ -186,6 +190,9 @@ class ToolHost:
             case "release":
                 await self._toolbox.release(str(message["run"]))
                 return {}
+            case "unheard" | "cut_off":
+                self._mailbox.cut_off({str(run) for run in message.get("runs", ())})
+                return {"runs": sorted(self._mailbox.unheard())}
         raise Bug(f"the tool host has no operation '{op}'")
 
     async def _definitions(self, message: Json) -> Json:
@@ -213,11 +220,12 @@ class ToolHost:
             return await self._toolbox.call(ref, message["args"], how)
         letter = self._mailbox.find(how.idempotency_key)
         if letter is None or (how.repeat and letter.work.done()):
-            letter = self._mailbox.open(how.idempotency_key, self._toolbox.call(ref, message["args"], how))
+            letter = self._mailbox.open(how.idempotency_key, self._toolbox.call(ref, message["args"], how), how.run)
         return await self._listen(client, number, letter)
 
     async def _listen(self, client: _Client, number: int, letter: Letter) -> ToolResult:
         letter.listeners += 1
+        client.listening.append(letter)
         try:
             return await asyncio.shield(letter.work)
         except asyncio.CancelledError:
@@ -225,19 +233,30 @@ class ToolHost:
                 letter.work.cancel()
             raise
         finally:
-            letter.listeners -= 1
+            _hang_up(client, letter)
 
-    async def _recall(self, key: str, patience_s: float) -> Json:
+    async def _recall(self, client: _Client, key: str, patience_s: float) -> Json:
         self._awaited = False
         letter = self._mailbox.find(key)
         if letter is None:
             return {"known": False}
-        _, pending = await asyncio.wait({letter.work}, timeout=patience_s)
+        letter.listeners += 1
+        client.listening.append(letter)
+        try:
+            _, pending = await asyncio.wait({letter.work}, timeout=patience_s)
+        finally:
+            _hang_up(client, letter)
         if pending:
             raise ToolTimeout("the call is still under way; whether it acts is not known yet")
         if letter.work.cancelled():
             raise ToolLost("the call was cut off; whether it acted is unknown")
         return {"known": True, "result": wording.result_to_json(letter.work.result())}
+
+
+def _hang_up(client: _Client, letter: Letter) -> None:
+    if letter in client.listening:  # else the client itself is gone, and was counted
+        client.listening.remove(letter)
+        letter.listeners -= 1
 
 
 def _local(how: Delivery) -> Delivery:
