@@ -30,6 +30,7 @@ def task_view(task: Task) -> dict[str, Any]:
         "kind": task.kind,
         "state": task.state,
         "state_reason": task.state_reason,
+        "parked": task.parked,
         "priority": task.priority,
         "run": task.run_no,
         "segment": task.segment_no,

@@ -11,6 +11,7 @@ class Task(TypedDict):
     kind: str
     state: str
     state_reason: str
+    parked: str | None
     priority: int
     run: int
     segment: int

@@ -128,6 +128,7 @@ from interlock.model.task import (
     TaskLimits,
     TaskRequest,
     TaskState,
+    meaning_of,
 )
 from interlock.model.tool import (
     MODEL_NAME_LIMIT,
@@ -293,6 +294,7 @@ __all__ = [
     "catalog",
     "leaf_hash",
     "link_hash",
+    "meaning_of",
     "read_recorded_line",
     "record_body",
     "recorded_run_schema",

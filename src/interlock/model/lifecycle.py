@@ -171,6 +171,8 @@ def _open_run(life: Life, state: TaskState, reason: str, *, clean: bool, delay_s
 
 def _blocked(life: Life, event: Event) -> Step:
     assert isinstance(event, Blocked)
+    if life.cancel_requested:
+        return _finish(life, S.CANCELLED, life.reason)
     return _escalate(life, event.reason)
 
 
@@ -215,7 +217,7 @@ def _resolved(life: Life, event: Event) -> Step:
         return _finish(life, S.COMPLETED, reason)
     if event.resolution is Resolution.FAIL:
         return _finish(life, S.FAILED, reason)
-    after = replace(life, crashes=0)
+    after = replace(life, crashes=0, cancel_requested=False)  # what a person decides now counts
     if event.resolution in (Resolution.CONTINUE, Resolution.ANSWER):
         going, commands = _next_segment(after, S.QUEUED, reason)
         return going, (ReopenRun(life.run_no), *commands)

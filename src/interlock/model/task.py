@@ -39,6 +39,34 @@ FINAL_STATES = frozenset(
 )
 
 
+MEANINGS = {
+    TaskState.QUEUED: "it is in the queue, and waits for a worker",
+    TaskState.DELAYED: "it waits for the time at which it may begin",
+    TaskState.RUNNING: "a worker is at it",
+    TaskState.WAITING_APPROVAL: "it waits for a person to decide about a call",
+    TaskState.WAITING_CHILDREN: "it waits for tasks that it gave to others",
+    TaskState.WAITING_RETRY: "a run failed; it waits for the next one",
+    TaskState.VERIFYING: "it has a result, which is being checked",
+    TaskState.ESCALATED: "it waits for a person to decide what becomes of it",
+    TaskState.COMPLETED: "it is over, and its result counts",
+    TaskState.FAILED: "it is over, without a result that counts",
+    TaskState.CANCELLED: "it is over, because somebody ended it",
+    TaskState.TIMED_OUT: "it is over, because its working time is used up",
+    TaskState.REJECTED: "it was refused when it came",
+}
+ASIDE = {
+    "halt": "it is set aside until a halt ends: interlock resume",
+    "pause": "it is set aside until its queue goes on: interlock queue resume",
+    "undo": "it waits until what its last run did is taken back",
+    "full": "it is set aside until there is a place for it",
+}
+
+
+def meaning_of(state: TaskState, parked: str | None = None) -> str:
+    """What a state means for a task, and what it waits for, as a sentence; why it is in it is its reason."""
+    return ASIDE.get(parked, "it is set aside") if parked is not None else MEANINGS[state]
+
+
 class TaskKind(StrEnum):
     """Whose calls a task has: those of an agent, of the reversal of what one did, or of an agent outside."""
 

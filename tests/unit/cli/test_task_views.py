@@ -7,6 +7,7 @@ import pytest
 
 from interlock.cli.output import Paint
 from interlock.cli.views import calls, tasks, timeline
+from interlock.model import TaskState, meaning_of
 
 PLAIN = Paint()
 NOW = datetime.datetime(2026, 12, 24, 18, 0, 30, tzinfo=datetime.UTC)
@@ -242,3 +243,17 @@ def test_the_timeline() -> None:
         "",
         "models cost 0.0120 USD",
     ]
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_every_state_says_what_it_means_and_why_the_task_is_in_it(state: TaskState) -> None:
+    page = "\n".join(tasks.task_page(a_task(state=state, state_reason="because of the rain"), PLAIN))
+    assert meaning_of(state) in page
+    assert "because of the rain" in page
+
+
+@pytest.mark.parametrize("parked", ["halt", "pause", "full"])
+def test_a_task_that_is_set_aside_says_until_when(parked: str) -> None:
+    page = "\n".join(tasks.task_page(a_task(state="queued", parked=parked, state_reason="the queue is paused"), PLAIN))
+    assert "it is set aside until" in page
+    assert "the queue is paused" in page

@@ -6,6 +6,7 @@ from typing import Any
 from interlock.cli.output import Paint, fields, table
 from interlock.cli.views.calls import call_lines
 from interlock.cli.words import age, block, clean, compact, count, moment, one_line, short, span, time_of_day
+from interlock.model import TaskState, meaning_of
 
 _NO_CAP = 1e9  # a person agreed to more than the limit
 _INDENT = 13
@@ -71,6 +72,7 @@ def _facts(task: dict[str, Any]) -> list[tuple[str, str | None]]:
     undo_of = task.get("undo_of") or {}
     children = task.get("children") or []
     return [
+        ("state", meaning_of(TaskState(task["state"]), task.get("parked"))),
         ("why", clean(task.get("state_reason") or "")),
         ("agent", f"{task['agent']}, priority {task['priority']}, run {task['run']} of {task['max_runs']}"),
         ("asked", f"{moment(task.get('created_at'))} by {clean(task.get('submitted_by') or '')}"),
