@@ -88,9 +88,7 @@ class Presence:
             DatabaseUnavailable: Postgres does not answer.
         """
         every_s = BUSY_BEAT_S if busy else BEAT_EVERY_S
-        if (
-            not self.joined or time.monotonic() < self._last_beat_s + every_s
-        ):  # by the clock: at once after it was stopped
+        if not self.joined or time.monotonic() < self._last_beat_s + every_s:  # by the clock: at once after a stop
             return True
         self._last_beat_s = time.monotonic()
         if not await self.lock.alive():

@@ -364,7 +364,7 @@ async def test_a_server_that_was_given_up_starts_again(ground: Ground) -> None:
     await server.runs.call(token, APPEND, args(key))
     async with ground.database.transaction() as tx:
         await executor_rows.remove(tx, server.runs.presence.executor_id)
-    server.runs.presence._next_beat_s = 0.0
+    server.runs.presence._last_beat_s = 0.0
     async with watched(server):
         async with asyncio.timeout(PATIENCE_S):
             while server.runs.presence.joined:
