@@ -224,16 +224,21 @@ class Control:
         return await self.call(whole)
 
     async def undo(self, target: str, by: str, *, kind: str, dry_run: bool) -> dict[str, Any]:
-        """Take back the effects of a `task` or a `call`; shape `{task, created, steps, impossible}`."""
+        """Take back the effects of a `task` or a `call`; shape `{of, task, created, steps, impossible}`."""
         async with self.database.transaction() as tx:
             whole = await task_rows.resolve_id(tx, kind, target)
             task_id = whole if kind == "task" else (await call_rows.get(tx, whole)).task_id
             call_id = None if kind == "task" else whole
             plan = await orchestrator.look_at_undo(tx, self.project, task_id, call_id)
         view: dict[str, Any] = {
-            "steps": [{"call": c.id, "call_no": c.call_no, "tool": c.tool, "effect": c.effect} for c in plan.steps],
+            "of": task_id,
+            "steps": [
+                {"call": c.id, "task": c.task_id, "call_no": c.call_no, "tool": c.tool, "effect": c.effect}
+                for c in plan.steps
+            ],
             "impossible": [
-                {"call": c.id, "call_no": c.call_no, "tool": c.tool, "why": why} for c, why in plan.impossible
+                {"call": c.id, "task": c.task_id, "call_no": c.call_no, "tool": c.tool, "why": why}
+                for c, why in plan.impossible
             ],
             "task": None,
             "created": False,

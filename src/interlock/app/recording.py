@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from interlock import audit
 from interlock.config import SECRET, AgentConfig, PlanEntryConfig, Project, Secrets, ToolServerConfig
-from interlock.guardrails import contract_of, is_internal
+from interlock.guardrails import contract_of, delegation_of, is_internal
 from interlock.model import (
     Approval,
     ApprovalState,
@@ -35,6 +35,7 @@ from interlock.model import (
     Task,
     TaskKind,
     ToolContract,
+    ToolDefinition,
     write_recorded_line,
 )
 from interlock.observability import redact
@@ -185,7 +186,8 @@ class RunExport:
                 visible = False
             if visible or tool in called:
                 found.append(_tool(run, tool, row["definition"], server))
-        return found
+        own = delegation_of(agent)
+        return found if own is None else [*found, _own_tool(run, *own)]
 
     async def _result(self, task: Task, run_no: int) -> str:
         """What the agent said last in this run, if it asked for nothing more."""
@@ -208,6 +210,19 @@ def _tool(run: str, tool: str, definition: dict[str, Any], server: ToolServerCon
         input_schema=schema,
         annotations=definition.get("annotations") or {},
         contract=None if contract in (None, ToolContract()) else _contract(contract, schema),
+    )
+
+
+def _own_tool(run: str, tool: ToolDefinition, contract: ToolContract) -> RecordedTool:
+    """A tool that no server offers."""
+    kept = _contract(contract, tool.input_schema)
+    return RecordedTool(
+        run=run,
+        tool=str(tool.ref),
+        description=tool.description,
+        input_schema=tool.input_schema,
+        annotations=tool.annotations or {},
+        contract=kept,
     )
 
 

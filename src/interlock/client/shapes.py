@@ -124,8 +124,13 @@ class Approval(TypedDict):
 
 
 class Undoing(TypedDict):
-    """What an undo does: the calls it takes back, those it can't, and its task (None on a dry run)."""
+    """What an undo does: the calls it takes back, those it can't, and its task (None on a dry run).
 
+    Attributes:
+        of: the task whose effects they are, or those of a task that it gave away; each step says which.
+    """
+
+    of: str
     task: Task | None
     created: bool
     steps: list[dict[str, Any]]

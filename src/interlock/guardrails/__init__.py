@@ -12,7 +12,7 @@ from interlock.guardrails.checkpoint import Checkpoint, blobs_of
 from interlock.guardrails.classes import Opinion, opinion
 from interlock.guardrails.classify import class_of
 from interlock.guardrails.contracts import contract_of, is_internal, refuse_unsafe_checks
-from interlock.guardrails.delegation import DELEGATE
+from interlock.guardrails.delegation import DELEGATE, delegation_of
 from interlock.guardrails.expect import meets
 from interlock.guardrails.gate import Gate
 from interlock.guardrails.ledger import doubt
@@ -49,6 +49,7 @@ __all__ = [
     "class_of",
     "contract_of",
     "decide",
+    "delegation_of",
     "differences",
     "doubt",
     "expire",

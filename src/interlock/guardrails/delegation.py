@@ -67,6 +67,12 @@ def offer(agent: AgentConfig) -> ToolDefinition | None:
     return ToolDefinition(DELEGATE, None, text, schema, None, {"readOnlyHint": True, "openWorldHint": False})
 
 
+def delegation_of(agent: AgentConfig) -> tuple[ToolDefinition, ToolContract] | None:
+    """The tool and what is declared of it, for an agent that may give work away."""
+    tool = offer(agent)
+    return None if tool is None else (tool, _CONTRACT)
+
+
 def may_give(subject: Subject, call: Call) -> bool:
     """Whether a call gives work away, by an agent that may."""
     mine = subject.task.kind is TaskKind.AGENT and not subject.read_only

@@ -29,6 +29,7 @@ from interlock.store import (
     admission_rows,
     backlog_rows,
     catalog_rows,
+    family_rows,
     task_rows,
 )
 
@@ -169,6 +170,12 @@ async def look_at_undo(tx: Transaction, project: Project, task_id: str, call_id:
     if task.state.held:
         raise Conflict(
             "the task is running; cancel it or wait before undoing it", hint=f"interlock tasks cancel {task_id}"
+        )
+    below = await family_rows.at_work(tx, task_id)
+    if below is not None:
+        raise Conflict(
+            f"task {below[:8]}, which it gave away, is running; cancel it or wait before undoing this one",
+            hint=f"interlock tasks cancel {below}",
         )
     return await plan_undo(tx, project.config.tools, task_id, call_id)
 

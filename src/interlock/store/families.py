@@ -79,3 +79,13 @@ async def calls_of_family(tx: Transaction, task_id: str) -> list[Call]:
         {"task": task_id},
     )
     return [call_of(tx, row) for row in rows]
+
+
+async def at_work(tx: Transaction, task_id: str) -> str | None:
+    """A task below this one that a worker holds; None when there is none."""
+    row = await tx.row(
+        "select id from task where above @> array['task:' || %s] and kind = 'agent' and state in ('running', 'verifying')"
+        " limit 1",
+        [task_id],
+    )
+    return None if row is None else str(row["id"])

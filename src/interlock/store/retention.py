@@ -42,6 +42,7 @@ async def take_due(tx: Transaction, before: datetime.datetime, limit: int) -> li
     Raises:
         Exhausted: so many effects are being taken back that it can't be said which tasks that concerns.
     """
+    undone = await _being_undone(tx)
     found = await tx.rows(
         "select id from task t where state in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')"
         " and finished_at < %s and not exists (select 1 from call c where c.task_id = t.id"
@@ -52,12 +53,14 @@ async def take_due(tx: Transaction, before: datetime.datetime, limit: int) -> li
         "   and c.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected'))"
         " and not exists (select 1 from task p where p.id = t.parent_id"
         "   and p.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected'))"
-        " and t.id <> all(%s::uuid[]) order by finished_at, id limit %s for update of t skip locked",
-        [before, await _being_undone(tx), limit],
+        " and t.id <> all(%s::uuid[]) and not t.above && %s order by finished_at, id limit %s"
+        " for update of t skip locked",
+        [before, undone, [f"task:{task_id}" for task_id in undone], limit],
     )
     ids = [str(row["id"]) for row in found]
     # Who began to refer to one before it was locked is seen by now, and only by statements that begin now.
-    held = {*await _being_undone(tx), *await _tried_again(tx, ids)}
+    undone = await _being_undone(tx)
+    held = {*undone, *await _tried_again(tx, ids), *await _given_by(tx, ids, undone)}
     return [task_id for task_id in ids if task_id not in held]
 
 
@@ -72,6 +75,15 @@ async def _being_undone(tx: Transaction) -> list[str]:
         raise Exhausted(f"{OPEN_UNDOS} undos are not done; nothing is forgotten meanwhile", hint="interlock tasks list")
     bodies = [tx.sealer.open(row["request"], f"task.request:{row['id']}") for row in rows]
     return sorted({str(body["undo_of"]["task"]) for body in bodies if body.get("undo_of")})
+
+
+async def _given_by(tx: Transaction, ids: list[str], above: list[str]) -> list[str]:
+    """Which of these stand below one of those."""
+    rows = await tx.rows(
+        "select id from task where id = any(%s::uuid[]) and above && %s",
+        [ids, [f"task:{task_id}" for task_id in above]],
+    )
+    return [str(row["id"]) for row in rows]
 
 
 async def _tried_again(tx: Transaction, ids: list[str]) -> list[str]:

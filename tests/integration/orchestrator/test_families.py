@@ -222,6 +222,20 @@ async def test_what_a_task_gave_away_is_taken_back_with_it(house: House) -> None
     assert not made.exists()
 
 
+async def test_what_a_task_gave_away_is_undone_with_it_and_the_plan_says_whose_it_is(house: House) -> None:
+    (house.log.parent.parent / "work" / "by-hand").mkdir()
+    view = await house.rest(await house.submit("careless-boss", "by-hand"))
+    assert view["state"] == "completed", view["state_reason"]
+    plan = await house.control.undo(view["id"], PERSON, kind="task", dry_run=True)
+    assert [step["task"] for step in plan["steps"]] == [view["children"][0]["id"]]
+    assert plan["of"] == view["id"]
+    lines = [line async for line in house.control.export_task(view["id"], None)]
+    tool = next(line for line in lines if line.get("tool") == DELEGATE and line["type"] == "tool")
+    assert tool["contract"] == {"class": "read", "egress": False, "output": "untrusted"} | {
+        key: value for key, value in tool["contract"].items() if key in ("control", "content", "inverse")
+    }
+
+
 async def test_effects_that_can_not_all_be_taken_back_are_left_and_the_next_run_knows_of_them(house: House) -> None:
     view = await house.rest(await house.submit("sender", "inverse", checks=[{"schema": {"const": "never"}}]))
     assert view["state"] == "escalated"

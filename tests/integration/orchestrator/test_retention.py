@@ -28,6 +28,7 @@ from interlock.model import (
     CallState,
     Exhausted,
     NotFound,
+    Origin,
     Task,
     TaskKind,
     TaskLimits,
@@ -37,6 +38,7 @@ from interlock.model import (
 )
 from interlock.observability import count_call, count_task, exposition
 from interlock.orchestrator import forget_old, submit, submit_again, submit_undo
+from interlock.orchestrator.families import ancestor_of
 from interlock.orchestrator.submit import admit
 from interlock.store import (
     Claim,
@@ -293,6 +295,40 @@ async def test_an_undo_keeps_its_task_and_then_the_bytes_that_it_names(stage: St
     assert await stage.blobs() == set()
     with pytest.raises(NotFound):
         await submit_undo(stage.database, stage.project, (task.id, None), PERSON)
+
+
+async def given_away(stage: Stage, parent: Task) -> Task:
+    """A task that a call of another one gave away."""
+    request = TaskRequest("quick", "a part", dedupe_key=new_id())
+    origin = Origin(parent.id, new_id(), (ancestor_of(parent, stage.project),))
+    async with stage.database.transaction() as tx:
+        return (await admit(tx, stage.project, request, TaskLimits(), PERSON, origin)).task
+
+
+async def test_a_task_and_what_it_gave_away_wait_for_each_other(stage: Stage) -> None:
+    parent = await stage.task()
+    child = await given_away(stage, parent)
+    await stage.end(child)
+    assert await stage.later() == 0, "the one above may still want to read its result"
+    await stage.end(parent)
+    other = await given_away(stage, parent)
+    assert await stage.later() == 1
+    assert await stage.kept() == {parent.id, other.id}
+    await stage.end(other)
+    assert await stage.later() == 2
+
+
+async def test_an_undo_keeps_what_its_task_gave_away(stage: Stage) -> None:
+    parent = await stage.task()
+    child = await given_away(stage, parent)
+    await stage.call(child)
+    await stage.end(child)
+    await stage.end(parent)
+    undo = (await submit_undo(stage.database, stage.project, (parent.id, None), PERSON)).task
+    assert await stage.later() == 0
+    await stage.end(undo)
+    assert await stage.later(60) == 2
+    assert await stage.kept() == {undo.id}
 
 
 async def test_with_too_many_undos_under_way_nothing_is_forgotten(

@@ -81,13 +81,21 @@ def _decision(item: dict[str, Any]) -> str | None:
     return f"{item['state']} by {clean(item['decided_by'])} at {moment(item.get('decided_at'))}{reason}"
 
 
+def _elsewhere(step: dict[str, Any], plan: dict[str, Any]) -> str:
+    """Of a task that the one in question gave away."""
+    task = step.get("task")
+    return f" of task {short(task)}" if task and task != plan.get("of", task) else ""
+
+
 def undo_lines(plan: dict[str, Any], paint: Paint) -> list[str]:
     """What an undo does, or would do: the steps in order, and what can't be taken back."""
     lines = [
-        f"  {number}. call #{step['call_no']} {clean(step['tool'])}: {effect_summary(step.get('effect'))}"
+        f"  {number}. call #{step['call_no']} {clean(step['tool'])}{_elsewhere(step, plan)}:"
+        f" {effect_summary(step.get('effect'))}"
         for number, step in enumerate(plan.get("steps") or [], 1)
     ]
     for call in plan.get("impossible") or []:
         why = paint("can't be undone", "red")
-        lines += [f"  call #{call['call_no']} {clean(call['tool'])} {why}:", *block(str(call["why"]), 4)]
+        which = f"call #{call['call_no']} {clean(call['tool'])}{_elsewhere(call, plan)}"
+        lines += [f"  {which} {why}:", *block(str(call["why"]), 4)]
     return lines

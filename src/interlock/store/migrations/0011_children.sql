@@ -8,3 +8,4 @@ create unique index task_parent_call on task (parent_call) where parent_call is 
 create index task_parent on task (parent_id) where parent_id is not null;
 create index task_parent_open on task (parent_id) where parent_id is not null
   and state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected');
+create index task_above on task using gin (above) where above <> '{}';
