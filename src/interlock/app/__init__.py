@@ -2,7 +2,7 @@
 
 from interlock.app.benchmarks.report import Effort, Order
 from interlock.app.benchmarks.running import run_benchmark, usual_effort
-from interlock.app.build import control_of, gateway_of, keep_version, this_host, worker_of
+from interlock.app.build import control_of, gateway_of, this_host, worker_of
 from interlock.app.checking import check_project
 from interlock.app.classifying import classify_definition
 from interlock.app.control import Control
@@ -18,6 +18,7 @@ from interlock.app.tokens import Tokens
 from interlock.app.tool_host import host_tools, log_in
 from interlock.app.tool_tests import ServerTest, try_tools
 from interlock.app.triggers import Triggers, path_of, signed_headers
+from interlock.app.versions import apply_version, compare_versions, keep_version, list_versions, roll_back
 
 __all__ = [
     "Control",
@@ -36,8 +37,10 @@ __all__ = [
     "ServerTest",
     "Tokens",
     "Triggers",
+    "apply_version",
     "check_project",
     "classify_definition",
+    "compare_versions",
     "control_of",
     "erase_embedded",
     "examine_database",
@@ -50,9 +53,11 @@ __all__ = [
     "install_packages",
     "keep_house",
     "keep_version",
+    "list_versions",
     "log_in",
     "path_of",
     "prepare",
+    "roll_back",
     "run_benchmark",
     "signed_headers",
     "this_host",

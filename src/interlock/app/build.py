@@ -12,12 +12,13 @@ from interlock.app.gateway import GATEWAY, Gateway, state_key_of
 from interlock.app.ground import Foundation, foundation
 from interlock.app.tool_host import hosted_tools, place_of
 from interlock.app.triggers import Triggers
+from interlock.app.versions import UP, apply_version
 from interlock.config import Project, Secrets, Settings, ensure_key, new_id
 from interlock.guardrails import Checkpoint, Gate, Policy, Pulse, Thinker, refuse_unsafe_checks
 from interlock.inference import Models
 from interlock.model import VERSION
 from interlock.orchestrator import DbosEngine, Host, OutsideRuns, Presence, Segments, Worker
-from interlock.store import Database, SessionLock, catalog_rows
+from interlock.store import SessionLock
 from interlock.tools import HostedTools, Snapshots
 
 
@@ -40,7 +41,7 @@ async def control_of(settings: Settings, project: Project, env: Mapping[str, str
     async with foundation(settings, project, env) as ground:
         tools = hosted_tools(settings, project, env)
         try:
-            await keep_version(ground.database, project, runs=True)
+            await apply_version(ground.database, project, UP)
             gateway = gateway_of(ground, settings, project, tools)
             secrets = Secrets(settings.home, env)
             triggers = Triggers(ground.database, project, secrets)
@@ -64,13 +65,6 @@ def gateway_of(ground: Foundation, settings: Settings, project: Project, tools: 
     presence = Presence("gateway", database, lock, host, pulse, project.sha256)
     runs = OutsideRuns(database, project, gate, presence)
     return Gateway(database, project, runs, state_key_of(ensure_key(settings)))
-
-
-async def keep_version(database: Database, project: Project, *, runs: bool = False) -> None:
-    """Store the configuration as a version, so that its tasks keep it; `runs`: as the one that is carried out now."""
-    body = project.config.model_dump(mode="json", by_alias=True, exclude={"database"})
-    async with database.transaction() as tx:
-        await catalog_rows.keep_config(tx, project.sha256, body, "system:up", runs=runs)
 
 
 def worker_of(

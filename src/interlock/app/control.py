@@ -31,6 +31,7 @@ from interlock.store import (
     family_rows,
     run_rows,
     task_rows,
+    version_rows,
 )
 
 FOLLOW_EVERY_S = 0.3
@@ -323,7 +324,7 @@ class Control:
             workers = [row for row in await executor_rows.listing(tx) if not row["executor_id"].startswith(GATEWAY)]
             halts = await catalog_rows.halts(tx)
             pending = await approval_rows.listing(tx, pending_only=True)
-            current = await catalog_rows.running_config(tx)
+            current = await version_rows.standing(tx)
         warnings = [_halt_line(halt) for halt in halts]
         try:
             health = [health_view(entry) for entry in await self.fleet.health()]
@@ -337,7 +338,7 @@ class Control:
         warnings += [
             f"tool server {h['server']} is {h['state']}: {h['reason']}" for h in health if h["state"] != "ready"
         ]
-        if self.project.config.schedules and current != self.project.sha256:
+        if self.project.config.schedules and current.sha256 != self.project.sha256:
             warnings.append("another configuration was started since: its schedules are carried out, not those of here")
         if self.triggers is not None:
             warnings += [f"trigger {name} lets nothing in: {why}" for name, why in self.triggers.problems()]

@@ -48,6 +48,7 @@ from interlock.store import (
     catalog_rows,
     run_rows,
     task_rows,
+    version_rows,
 )
 
 PAGE = 50
@@ -161,7 +162,7 @@ class RunExport:
         config = self.project.config
         stored = None
         if task.config_sha256 != self.project.sha256:
-            stored = await catalog_rows.config(tx, task.config_sha256)
+            stored = await version_rows.content(tx, task.config_sha256)
         if stored is None:
             return config.agents.get(task.agent, AgentConfig()), dict(config.tools)
         try:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from interlock.app.build import keep_version, this_host
+from interlock.app.build import this_host
 from interlock.app.fleet import Fleet, kind_of
 from interlock.app.gateway import GATEWAY
 from interlock.app.ground import Foundation, foundation
@@ -19,6 +19,7 @@ from interlock.app.installing import install_packages
 from interlock.app.pinning import Look
 from interlock.app.shelf import ADMIN
 from interlock.app.tool_host import toolbox_of
+from interlock.app.versions import keep_version
 from interlock.config import Project, Settings, ToolServerConfig, new_id
 from interlock.guardrails import Checkpoint, Gate, Pulse, class_of, contract_of
 from interlock.model import (

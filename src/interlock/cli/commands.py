@@ -95,7 +95,10 @@ COMMANDS: dict[str, tuple[Entry, ...]] = {
     "Set up": (
         _entry("config check", "config:check", "Check interlock.yaml and all that belongs to it"),
         _entry("config schema", "config:schema", "Print the JSON Schema of interlock.yaml"),
-        _entry("config apply", "config:apply", "Check the configuration and store it as a version"),
+        _entry("config apply", "config:apply", "Check the configuration and make it the active version"),
+        _entry("config versions", "config:versions", "The versions that were applied"),
+        _entry("config diff", "config:diff", "What differs between two versions, or a version and this folder"),
+        _entry("config rollback", "config:rollback", "Make an earlier version the active one again"),
         _entry("tokens create", "tokens:create", "Let an agent outside in: a token for /mcp"),
         _entry("tokens list", "tokens:list_tokens", "The tokens of agents outside"),
         _entry("tokens revoke", "tokens:revoke", "End a token"),

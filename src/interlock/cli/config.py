@@ -1,19 +1,30 @@
-"""`interlock config`: check, schema, apply."""
+"""`interlock config`: check, schema, and the versions that were applied."""
 
 import asyncio
 import json as json_format
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+from cyclopts import Parameter
 
 from interlock.cli import edge
-from interlock.cli.home_files import holder_of
-from interlock.cli.options import Json, Project, folder_of
-from interlock.cli.output import emit
+from interlock.cli.options import Json, Project, WholeNumber, folder_of
+from interlock.cli.output import emit, paint_for
+from interlock.cli.views.versions import applied_lines, diff_lines, versions_table
 from interlock.cli.words import count, one_line
 from interlock.config import Settings
 
 if TYPE_CHECKING:
+    from interlock.app import Foundation
     from interlock.config import Project as Checked
+
+ADMIN = "person:admin"  # whoever can use the state folder
+Found = TypeVar("Found")
+Number: TypeAlias = Annotated[WholeNumber, Parameter(help="Of a version, as `config versions` shows it.")]
+Limit: TypeAlias = Annotated[WholeNumber, Parameter(help="How many at most.")]
 
 
 def check(*, project: Project = None, json: Json = False) -> int:
@@ -34,23 +45,65 @@ def schema(*, json: Json = False) -> int:
 
 
 def apply(*, project: Project = None, json: Json = False) -> int:
-    """Check the configuration and store it as a version; `up` does it by itself when it starts."""
-    from interlock.app import check_project, foundation, keep_version
+    """Check the configuration and make it the active version; `up` does it by itself when it starts.
+
+    Workers take it without a restart where their machine has what it needs; the others take no tasks and say why.
+    The same configuration again is the same version.
+    """
+    from interlock.app import apply_version
+
+    found, applied = _with_database(project, lambda ground, checked: apply_version(ground.database, checked, ADMIN))
+    emit({**facts_of(found), "stored": True, **applied}, applied_lines(applied), as_json=json)
+    return edge.OK
+
+
+def versions(*, limit: Limit = 20, project: Project = None, json: Json = False) -> int:
+    """The versions that were applied, newest first; tasks keep the one under which they were submitted."""
+    from interlock.app import list_versions
+
+    _, found = _with_database(project, lambda ground, _: list_versions(ground.database, limit))
+    emit({"items": found}, versions_table(found, paint_for(sys.stdout)), as_json=json)
+    return edge.OK
+
+
+def diff(first: Number, second: Number | None = None, /, *, project: Project = None, json: Json = False) -> int:
+    """What makes version SECOND another than version FIRST; without SECOND, what makes this folder another."""
+    from interlock.app import compare_versions
+
+    def compared(ground: "Foundation", checked: "Checked") -> Coroutine[Any, Any, dict[str, Any]]:
+        return compare_versions(ground.database, first, checked if second is None else second)
+
+    _, found = _with_database(project, compared)
+    emit(found, diff_lines(found), as_json=json)
+    return edge.OK
+
+
+def rollback(number: Number, /, *, project: Project = None, json: Json = False) -> int:
+    """Make what version NUMBER says the active version again, as a new one.
+
+    The files of this folder stay as they are: the next `up` or `config apply` applies them again.
+    """
+    from interlock.app import roll_back
+
+    _, applied = _with_database(project, lambda ground, _: roll_back(ground.database, number, ADMIN))
+    emit(applied, applied_lines(applied), as_json=json)
+    return edge.OK
+
+
+def _with_database(
+    project: Path | None, do: "Callable[[Foundation, Checked], Awaitable[Found]]"
+) -> "tuple[Checked, Found]":
+    """Do something with the database of a project that was checked."""
+    from interlock.app import check_project, foundation
 
     settings = Settings.from_env(os.environ)
-    found = check_project(folder_of(project), os.environ)
+    checked = check_project(folder_of(project), os.environ)
 
-    async def store() -> None:
-        async with foundation(settings, found, os.environ, pool=2) as ground:
-            await keep_version(ground.database, found)
+    async def done() -> Found:
+        async with foundation(settings, checked, os.environ, pool=2) as ground:
+            return await do(ground, checked)
 
-    asyncio.run(store())
-    running = holder_of(settings.home) is not None
-    lines = [f"checked, and stored as version {found.sha256[:12]}"]
-    if running:
-        lines.append("next: interlock down, then interlock up, which then runs it")
-    emit({**facts_of(found), "stored": True, "restart_needed": running}, lines, as_json=json)
-    return edge.OK
+    return checked, asyncio.run(done())
 
 
 def facts_of(found: "Checked") -> dict[str, Any]:

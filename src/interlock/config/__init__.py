@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from interlock.config.environment import expand_env, is_header_name, missing_names, scrubbed_env
 from interlock.config.home import ensure_home, ensure_key, ensure_token, read_token
 from interlock.config.package_names import ALLOW_BUILD, PackageName, Registry, is_requirement, parse_package
+from interlock.config.parts import HIDDEN, OF_ALL, own_parts
 from interlock.config.pointers import look_up
 from interlock.config.problems import Problem, refuse
 from interlock.config.runtime import Clock, ManualClock, SystemClock, fault_point, new_id
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ALLOW_BUILD",
     "DEFAULT_URL",
+    "HIDDEN",
+    "OF_ALL",
     "SECRET",
     "AgentConfig",
     "BreakerConfig",
@@ -121,6 +124,7 @@ __all__ = [
     "missing_names",
     "new_id",
     "new_token",
+    "own_parts",
     "parse_duration_s",
     "parse_package",
     "parse_rate",

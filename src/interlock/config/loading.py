@@ -7,7 +7,7 @@ import hashlib
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from interlock.config.checks import PlacedRule, config_problems, rule_notes, rul
 from interlock.config.environment import missing_names
 from interlock.config.fault_parts import Known
 from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
+from interlock.config.parts import CODE, stored_form
 from interlock.config.problems import Problem, quoted, refuse
 from interlock.config.schema import Config, PolicyConfig
 from interlock.config.secrets import SECRET, Secrets
@@ -51,6 +52,7 @@ class Project:
         notes: what was passed over or will be missed, a sentence each, with file and line.
         sha256: hash of all that decides what agents do (see `load_project`).
         sources: the file that declares each server, relative to the folder.
+        stored: the configuration as it is stored as a version, without anything that may be a secret.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Project:
     notes: tuple[str, ...]
     sha256: str
     sources: dict[str, str]
+    stored: dict[str, Any] = field(repr=False)
 
     def missing_env(self, env: Mapping[str, str]) -> tuple[MissingVariable, ...]:
         """Variables that the tool servers refer to without a default and `env` has not."""
@@ -90,7 +93,7 @@ def load_project(folder: Path, env: Mapping[str, str]) -> Project:
     mcp_path = folder / MCP_FILE
     mcp = read_mcp_json(mcp_path) if MCP_FILE in names else McpServers({}, {}, (), {}, Locator(mcp_path))
     scripts = _scripts(folder, names)
-    playbooks, playbook_sha256 = _playbooks(folder, names)
+    playbooks, played = _playbooks(folder, names)
 
     servers, sources = _merge_servers(config, locate, mcp, scripts)
     merged = config.model_copy(update={"tools": servers})
@@ -105,14 +108,17 @@ def load_project(folder: Path, env: Mapping[str, str]) -> Project:
     notes += [problem.render(Path(where.path.name)) for where, problem in rule_notes(rules, merged, known)]
     notes += [f"tool server {gap.server} needs {gap.name}, which is not set" for gap in missing_env(merged, env)]
     notes += _secret_notes(merged, env)
+    content = _content(merged, scripts, sources)
+    hashes = {stem: canonical_sha256(data) for stem, data in played.items()}
     return Project(
         folder=folder,
         config=merged,
         config_path=locate.path if CONFIG_FILE in names else None,
         playbooks=playbooks,
         notes=tuple(notes),
-        sha256=_sha256(merged, scripts, sources, playbook_sha256),
+        sha256=canonical_sha256({"version": 1, "config": content, "playbooks": hashes}),
         sources=sources,
+        stored=stored_form(content, played),
     )
 
 
@@ -238,11 +244,10 @@ def _code_sha256(path: Path) -> str:
     return hashlib.sha256(code).hexdigest()
 
 
-def _playbooks(folder: Path, names: frozenset[str]) -> tuple[dict[str, Path], dict[str, str]]:
-    """The playbooks by stem, and the hash of each one's data."""
+def _playbooks(folder: Path, names: frozenset[str]) -> tuple[dict[str, Path], dict[str, Any]]:
+    """The playbooks by stem, and each one's data."""
     paths = {path.stem: path for path in _files(folder, names, "playbooks", ".yaml")}
-    hashes = {stem: canonical_sha256(yaml_document(path, PlaybookError).data) for stem, path in paths.items()}
-    return paths, hashes
+    return paths, {stem: yaml_document(path, PlaybookError).data for stem, path in paths.items()}
 
 
 def _playbook_notes(folder: Path, names: frozenset[str]) -> list[str]:
@@ -307,13 +312,12 @@ def _extended(base: ToolServerConfig, entry: ToolServerConfig) -> ToolServerConf
     return base.model_copy(update={**update, **joined})
 
 
-def _sha256(
-    config: Config, scripts: dict[str, _Script], sources: dict[str, str], playbook_sha256: dict[str, str]
-) -> str:
+def _content(config: Config, scripts: dict[str, _Script], sources: dict[str, str]) -> dict[str, Any]:
+    """The configuration as JSON, without where the database, this folder or the Python interpreter is."""
     content: dict[str, Any] = config.model_dump(mode="json", by_alias=True, exclude={"database"})
     for name, script in scripts.items():
-        here = {"command": "python", "args": [sources[name]], "code_sha256": script.sha256}
+        here = {"command": "python", "args": [sources[name]], CODE: script.sha256}
         given_cwd = content["tools"][name]["cwd"]
         here["cwd"] = "" if given_cwd == script.server.cwd else given_cwd
         content["tools"][name] |= here
-    return canonical_sha256({"version": 1, "config": content, "playbooks": playbook_sha256})
+    return content

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from interlock.audit import record
 from interlock.config import Project, fault_point
 from interlock.model import AuditEntry, Exhausted, Unavailable
-from interlock.store import Database, catalog_rows, retention_rows
+from interlock.store import Database, retention_rows, version_rows
 
 log = logging.getLogger("interlock.retention")
 LOOK_EVERY_S = 300.0
@@ -34,7 +34,7 @@ async def keep_retention(database: Database, project: Project) -> None:
 async def forget_old(database: Database, project: Project) -> int:
     """Forget one batch of what is due now; how many tasks.
 
-    Only for the configuration that a control plane began to run last: one with an older one leaves it to others.
+    Only for the configuration that was applied last: one with an older one leaves it to others.
 
     Raises:
         Unavailable: the database does not answer, or a row stayed locked; nothing was forgotten.
@@ -44,7 +44,7 @@ async def forget_old(database: Database, project: Project) -> int:
     if kept_s is None:
         return 0
     async with database.transaction() as tx:
-        if await catalog_rows.running_config(tx) != project.sha256 or not await retention_rows.claim(tx):
+        if (await version_rows.standing(tx)).sha256 != project.sha256 or not await retention_rows.claim(tx):
             return 0
         before = tx.clock.now() - datetime.timedelta(seconds=kept_s)
         ids = await retention_rows.take_due(tx, before, BATCH)

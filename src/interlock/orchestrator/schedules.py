@@ -24,7 +24,7 @@ from interlock.model import (
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.submit import admit, limits_of
 from interlock.orchestrator.ticks import due_ticks
-from interlock.store import Database, ScheduleRow, Transaction, catalog_rows, schedule_rows, task_rows
+from interlock.store import Database, ScheduleRow, Transaction, schedule_rows, task_rows, version_rows
 
 log = logging.getLogger("interlock.schedules")
 LOOK_EVERY_S = 1.0
@@ -45,12 +45,12 @@ async def keep_schedules(database: Database, project: Project) -> None:
 async def fire_due(database: Database, project: Project) -> int:
     """Carry out all that is due now; how many tasks were submitted.
 
-    Only for the configuration that a control plane began to run last: one with an older one leaves it to others.
+    Only for the configuration that was applied last: one with an older one leaves it to others.
     """
     if not project.config.schedules:
         return 0
     async with database.transaction() as tx:
-        if await catalog_rows.running_config(tx) != project.sha256:
+        if (await version_rows.standing(tx)).sha256 != project.sha256:
             return 0
         rows = await schedule_rows.listing(tx)
     now, fired = database.clock.now(), 0

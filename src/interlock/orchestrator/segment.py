@@ -53,10 +53,10 @@ from interlock.store import (
     Known,
     Transaction,
     call_rows,
-    catalog_rows,
     parking_rows,
     segment_rows,
     task_rows,
+    version_rows,
 )
 
 log = logging.getLogger("interlock.worker")
@@ -350,7 +350,7 @@ class Segments:
         task, stored = known.task, None
         if task.config_sha256 != self.project.sha256 and task.kind is TaskKind.AGENT:
             async with self.database.transaction() as tx:
-                stored = await catalog_rows.config(tx, task.config_sha256)
+                stored = await version_rows.content(tx, task.config_sha256)
         request = RequestTurn(known.request["text"], known.request["inputs"])
         if task.kind is TaskKind.UNDO:
             return Subject(lease, task, AgentConfig(), request)

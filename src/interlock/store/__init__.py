@@ -28,6 +28,7 @@ from interlock.store import server_credentials as credential_rows
 from interlock.store import sightings as sighting_rows
 from interlock.store import tasks as task_rows
 from interlock.store import triggers as trigger_rows
+from interlock.store import versions as version_rows
 from interlock.store.admission import Admission
 from interlock.store.agent_tokens import AgentToken
 from interlock.store.allowances import FOREVER, Claim
@@ -53,6 +54,7 @@ from interlock.store.segment_path import Known, Move
 from interlock.store.sightings import Sighting
 from interlock.store.tasks import NewTask, Page
 from interlock.store.triggers import TriggerRow
+from interlock.store.versions import AppliedVersion, Standing
 
 __all__ = [
     "APP_ROLE",
@@ -61,6 +63,7 @@ __all__ = [
     "SERVICE",
     "Admission",
     "AgentToken",
+    "AppliedVersion",
     "Attached",
     "AuditRow",
     "Beginning",
@@ -87,6 +90,7 @@ __all__ = [
     "SessionLock",
     "Shortage",
     "Sighting",
+    "Standing",
     "Transaction",
     "TriggerRow",
     "admission_rows",
@@ -125,4 +129,5 @@ __all__ = [
     "token_rows",
     "transactions",
     "trigger_rows",
+    "version_rows",
 ]

@@ -1,8 +1,8 @@
-"""What was applied: configuration versions, accepted tool definitions, halts."""
+"""What holds for all tasks: accepted tool definitions, halts, counters, blobs."""
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from psycopg.types.json import Jsonb
 
@@ -12,32 +12,6 @@ from interlock.store.sightings import definition_body, storable_text
 
 Count: TypeAlias = tuple[str, dict[str, str], float]  # name and labels of a counter, and how much it grows
 _LARGE_BYTES = 256 * 1024
-
-
-async def keep_config(tx: Transaction, sha256: str, body: dict[str, Any], by: str, *, runs: bool = False) -> bool:
-    """Store a configuration version; False when it was there already. `runs`: a control plane begins to run it."""
-    now = tx.clock.now()
-    count = await tx.run(
-        "insert into config_version (sha256, body, applied_at, applied_by) values (%s, %s, %s, %s) on conflict do nothing",
-        [sha256, tx.sealer.seal(body, f"config_version.body:{sha256}"), now, by],
-    )
-    if runs:
-        await tx.run("update config_version set run_at = %s where sha256 = %s", [now, sha256])
-    return count == 1
-
-
-async def running_config(tx: Transaction) -> str | None:
-    """The configuration version that a control plane began to run last."""
-    row = await tx.row(
-        "select sha256 from config_version where run_at is not null order by run_at desc, sha256 limit 1"
-    )
-    return None if row is None else str(row["sha256"])
-
-
-async def config(tx: Transaction, sha256: str) -> dict[str, Any] | None:
-    """A configuration version."""
-    row = await tx.row("select body from config_version where sha256 = %s", [sha256])
-    return None if row is None else dict(tx.sealer.open(row["body"], f"config_version.body:{sha256}"))
 
 
 async def pins(tx: Transaction, server: str) -> dict[str, str]:

@@ -28,8 +28,8 @@ from interlock.store import (
     admission_rows,
     approval_rows,
     call_rows,
-    catalog_rows,
     run_rows,
+    version_rows,
 )
 
 
@@ -72,7 +72,7 @@ class Ledger:
 async def ledger(interlock_database: Database) -> Ledger:
     task_id = new_id()
     async with interlock_database.transaction() as tx:
-        await catalog_rows.keep_config(tx, "sha", {}, "person:ann")
+        await version_rows.keep(tx, "sha", {}, "person:ann")
         request = TaskRequest("tidy", "x")
         new = NewTask(task_id, request, "key", TaskLimits(), "sha", "person:ann", TaskState.QUEUED, "x")
         record = compose(AuditEntry("task.submitted", "person:ann", {"task": task_id}, {}), tx.clock.now())

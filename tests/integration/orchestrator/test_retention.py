@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 
 from interlock import audit
-from interlock.app import Control, Fleet, keep_version
+from interlock.app import Control, Fleet, apply_version
 from interlock.config import ManualClock, Project, load_project, new_id
 from interlock.guardrails import keep_artifacts
 from interlock.model import (
@@ -171,7 +171,7 @@ class Stage:
 async def applied(database: Database, folder: Path, config: dict[str, Any]) -> Project:
     (folder / "interlock.yaml").write_text(json.dumps(config))
     project = load_project(folder, {})
-    await keep_version(database, project, runs=True)
+    await apply_version(database, project, PERSON)
     return project
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from interlock import audit
-from interlock.app import keep_version
+from interlock.app import apply_version, keep_version
 from interlock.config import ManualClock, Project, load_project
 from interlock.model import Conflict, NotFound, Task, TaskRequest, TaskState
 from interlock.orchestrator import fire_due, set_pause, submit, trigger
@@ -37,7 +37,7 @@ class Stage:
         (self.folder / "interlock.yaml").write_text(config)
         project = load_project(self.folder, {})
         self.clock.advance(0.001)
-        await keep_version(self.database, project, runs=True)
+        await apply_version(self.database, project, PERSON)
         await fire_due(self.database, project)
         return project
 
@@ -206,7 +206,7 @@ async def test_another_timing_begins_anew_and_an_older_configuration_is_silent(s
     old = await stage.project("every: 1h, misfire: catch_up, overlap: cancel_old")
     stage.clock.advance(3 * 3600)
     new = await stage.project("every: 30m, misfire: catch_up, overlap: cancel_old")
-    await keep_version(stage.database, old)  # as `tools test` and `config apply` do: stored, not run
+    await keep_version(stage.database, old)  # as `tools test` does: stored, not applied
     assert await stage.later(old, 1800) == 0
     assert await stage.later(new, 1) == 1
     assert [tick[11:16] for tick in await stage.ticks()] == ["15:30"]

@@ -13,7 +13,7 @@ from interlock.cli.commands import GROUPS, Entry, build, entries, group_page, ov
 ALL = list(entries())
 PROMISED = (
     "demo init up down status doctor worker submit approve deny undo halt resume bench version",
-    "config check|schema|apply",
+    "config check|schema|apply|versions|diff|rollback",
     "tasks list|show|watch|export|cancel|retry|resolve",
     "queue pause|resume|drain",
     "schedules list|pause|resume|trigger",

@@ -10,11 +10,11 @@ from interlock import orchestrator
 from interlock.app.benchmarks.counting import Count, one_by_one, together
 from interlock.app.benchmarks.rounds import TASKS, Sample
 from interlock.app.benchmarks.stage import AGENT, ARGUMENT, CALL, SERVER, TOOL
-from interlock.app.build import keep_version
 from interlock.app.checking import check_project
 from interlock.app.fleet import Fleet
 from interlock.app.ground import foundation
 from interlock.app.tool_host import hosted_tools, place_of, toolbox_of
+from interlock.app.versions import keep_version
 from interlock.config import Project, Settings, new_id
 from interlock.guardrails import Checkpoint, Gate, Pulse, Subject
 from interlock.model import CallRequest, Done, InterlockError, RequestTurn, TaskRequest, ToolRef

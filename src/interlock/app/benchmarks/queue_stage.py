@@ -12,11 +12,11 @@ from typing import Any
 
 from interlock import orchestrator
 from interlock.app.benchmarks.stage import stop, throwaway
-from interlock.app.build import keep_version
 from interlock.app.checking import check_project
 from interlock.app.fleet import Fleet
 from interlock.app.ground import foundation
 from interlock.app.tool_host import hosted_tools
+from interlock.app.versions import UP, apply_version
 from interlock.config import Project, Settings, SystemClock, new_id
 from interlock.model import ServerUnavailable, Task, TaskRequest, TaskState
 from interlock.store import Database, EmbeddedPostgres, PostgresBinaries, task_rows
@@ -145,7 +145,7 @@ async def queue_stage(env: Mapping[str, str], name: str, server: Mapping[str, in
         write_queue_project(folder, server)
         settings, project = Settings.from_env(own), await asyncio.to_thread(check_project, folder, own)
         ground = await stack.enter_async_context(foundation(settings, project, own))
-        await keep_version(ground.database, project, runs=True)
+        await apply_version(ground.database, project, UP)
         postgres = EmbeddedPostgres(settings.home / "postgres", PostgresBinaries.find(own), clock=SystemClock())
         attached = await postgres.attach_async()
         stack.push_async_callback(postgres.detach_async)
