@@ -191,6 +191,38 @@ def test_the_screens(shell: Shell) -> None:
     assert "accepted 1 tool" in shell.run("tools", "pin", "workspace.read").stdout
 
 
+def test_a_configuration_is_applied_compared_and_gone_back_to(shell: Shell) -> None:
+    listed = shell.json("config", "versions")["items"]
+    assert [(one["number"], one["applied_by"], one["active"]) for one in listed] == [(1, "system:up", True)]
+    pids = {worker["pid"] for worker in shell.json("status")["workers"]}
+    path = shell.folder / "playbooks" / "hello.yaml"
+    was = path.read_text()
+    try:
+        path.write_text(was.replace("# Hello", "# Hello, all"))
+        assert "~ playbooks.hello.steps" in shell.run("config", "diff", "1").stdout
+        path.write_text("version: 1\nsteps: [{resul: Another hello.}]\n")
+        assert "hello.yaml:2" in shell.refused("config", "apply", status=1)
+        path.write_text(was.replace("# Hello", "# Hello, all"))
+        applied = shell.run("config", "apply")
+        assert applied.returncode == 0, applied.stderr
+        assert "version 2 (" in applied.stdout
+        assert "the server and 2 workers work by it" in applied.stdout
+        said = shell.json("submit", "Say another hello", "--agent", "hello", "--wait")
+        assert said["state"] == "completed"
+        wrote = next(call for call in said["calls"] if call["tool"] == "workspace.write")
+        assert wrote["args"]["content"].startswith("# Hello, all")
+        assert {worker["pid"] for worker in shell.json("status")["workers"]} == pids
+        assert shell.json("config", "apply")["created"] is False
+    finally:
+        path.write_text(was)
+        back = shell.json("config", "rollback", "1")
+    assert (back["number"], back["content_of"], back["taken"]) == (3, 1, {"server": True, "workers": 2, "idle": []})
+    assert shell.run("config", "diff", "1").stdout == "version 1 and this folder are the same\n"
+    events = [entry["event"] for entry in shell.json("audit", "list", "--limit", "1000")["items"]]
+    assert (events.count("config.applied"), events.count("config.rolled_back")) == (2, 1)
+    assert "no configuration version 9" in shell.refused("config", "diff", "9", status=1)
+
+
 def test_a_halt(shell: Shell) -> None:
     assert shell.json("halt", "--agent", "tidy", "--reason", "looking into it")["halted"]
     assert "agent:tidy" in shell.run("status").stdout

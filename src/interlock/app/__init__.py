@@ -9,10 +9,12 @@ from interlock.app.control import Control
 from interlock.app.examine import ServerFinding, examine_database, examine_sandbox, examine_tools
 from interlock.app.exported import verify_export
 from interlock.app.fleet import Fleet
+from interlock.app.following import Machine, Unfit, standing_of, work, work_on
 from interlock.app.gateway import Gateway, MadeCall, OfferedTool, OutsideAgent
 from interlock.app.ground import Foundation, erase_embedded, foundation, prepare
 from interlock.app.house import DatabaseFacts, facts_of, keep_house, wake_tools
 from interlock.app.installing import InstallFinding, install_packages
+from interlock.app.plane import Plane, plane_of
 from interlock.app.proofs import Sent
 from interlock.app.tokens import Tokens
 from interlock.app.tool_host import host_tools, log_in
@@ -28,15 +30,18 @@ __all__ = [
     "Foundation",
     "Gateway",
     "InstallFinding",
+    "Machine",
     "MadeCall",
     "OfferedTool",
     "Order",
     "OutsideAgent",
+    "Plane",
     "Sent",
     "ServerFinding",
     "ServerTest",
     "Tokens",
     "Triggers",
+    "Unfit",
     "apply_version",
     "check_project",
     "classify_definition",
@@ -56,14 +61,18 @@ __all__ = [
     "list_versions",
     "log_in",
     "path_of",
+    "plane_of",
     "prepare",
     "roll_back",
     "run_benchmark",
     "signed_headers",
+    "standing_of",
     "this_host",
     "try_tools",
     "usual_effort",
     "verify_export",
     "wake_tools",
+    "work",
+    "work_on",
     "worker_of",
 ]

@@ -16,7 +16,17 @@ from interlock.app.timeline import timeline_of
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.triggers import Triggers
-from interlock.app.views import approval_view, call_view, child_view, run_view, task_view, when, whole_id
+from interlock.app.views import (
+    approval_view,
+    call_view,
+    child_view,
+    run_view,
+    task_view,
+    when,
+    whole_id,
+    worker_view,
+    worker_warnings,
+)
 from interlock.config import Project, Secrets
 from interlock.model import Conflict, InterlockError, NotFound, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
@@ -46,6 +56,7 @@ class Control:
         gateway: the way in for agents outside; without one none gets in.
         secrets: where secrets are looked up that must not leave with an export.
         triggers: the way in for deliveries; without it none gets in.
+        host: where this process runs.
     """
 
     database: Database
@@ -55,6 +66,7 @@ class Control:
     gateway: Gateway | None = None
     secrets: Secrets | None = None
     triggers: Triggers | None = None
+    host: orchestrator.Host | None = None
 
     @property
     def tokens(self) -> Tokens:
@@ -333,13 +345,15 @@ class Control:
             warnings.append(f"the tool servers can't be asked: {error.message}")
         concerns, breakers = await self.fleet.concerns()
         warnings += concerns
-        if not workers:
-            warnings.append("no worker runs: tasks stay in the queue")
+        warnings += worker_warnings(workers)
         warnings += [
             f"tool server {h['server']} is {h['state']}: {h['reason']}" for h in health if h["state"] != "ready"
         ]
-        if self.project.config.schedules and current.sha256 != self.project.sha256:
-            warnings.append("another configuration was started since: its schedules are carried out, not those of here")
+        if current.sha256 not in (None, self.project.sha256):
+            warnings.append(
+                f"version {current.number} of the configuration was applied, and this server works by another one:"
+                f" interlock config diff {current.number}"
+            )
         if self.triggers is not None:
             warnings += [f"trigger {name} lets nothing in: {why}" for name, why in self.triggers.problems()]
         if states.get("escalated"):
@@ -350,19 +364,12 @@ class Control:
             "warnings": warnings,
             "tasks": states,
             "approvals_pending": len(pending),
-            "workers": [
-                {
-                    "id": w["executor_id"],
-                    "host": w["host"].partition("@")[0],
-                    "pid": w["pid"],
-                    "heartbeat_at": when(w["heartbeat_at"]),
-                }
-                for w in workers
-            ],
+            "workers": [worker_view(worker) for worker in workers],
             "tools": health,
             "breakers": breakers,
             "halts": [{**halt, "at": when(halt["at"])} for halt in halts],
             "config_sha256": self.project.sha256,
+            "config_version": current.number or None,
         }
 
     async def metrics(self) -> bytes:
@@ -371,14 +378,23 @@ class Control:
             await self.triggers.tell()
         return await observability.exposition(self.database, self.version)
 
-    async def ready(self) -> None:
-        """Answer when the database does.
+    async def ready(self) -> dict[str, Any]:
+        """Answer when the database does: `{ready, workers, idle_workers, config_current, note}`, without reasons.
 
         Raises:
             DatabaseUnavailable: it does not.
         """
         async with self.database.transaction() as tx:
-            await tx.row("select 1 as one")
+            workers = [row for row in await executor_rows.listing(tx) if not row["executor_id"].startswith(GATEWAY)]
+            current = await version_rows.standing(tx)
+        idle = sum(worker["idle_because"] is not None for worker in workers)
+        return {
+            "ready": True,
+            "workers": len(workers) - idle,
+            "idle_workers": idle,
+            "config_current": current.sha256 in (None, self.project.sha256),
+            "note": f"{idle} of {len(workers)} workers take no tasks; interlock status says why" if idle else "",
+        }
 
     def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""

@@ -14,10 +14,9 @@ async def keep_house(control: Control) -> None:
 
     And watch tools and agents outside, and tell of deliveries that were refused. Until it is cancelled.
     """
+    host = control.host or this_host()
     chores = [
-        asyncio.create_task(
-            orchestrator.housekeeping(control.database, this_host(), control.project), name="housekeeping"
-        ),
+        asyncio.create_task(orchestrator.housekeeping(control.database, host, control.project), name="housekeeping"),
         asyncio.create_task(audit.keep_sequencing(control.database), name="sequencer"),
         asyncio.create_task(control.fleet.watch(), name="tools"),
         asyncio.create_task(orchestrator.keep_schedules(control.database, control.project), name="schedules"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from interlock.app.shelf import ADMIN, DatabaseShelf, Paste, Present
-from interlock.config import Project, Secrets, Settings, SystemClock
+from interlock.config import OF_ALL, Project, Secrets, Settings, SystemClock
 from interlock.model import NotFound, canonical_sha256
 from interlock.tools import (
     HostedTools,
@@ -82,7 +82,10 @@ def fingerprint_of(project: Project, env: Mapping[str, str]) -> str:
 
     Nothing of it is stored: the environment may hold keys.
     """
-    servers = {name: server.model_dump(mode="json", by_alias=True) for name, server in project.config.tools.items()}
+    servers = {
+        name: server.model_dump(mode="json", by_alias=True, exclude=set(OF_ALL))
+        for name, server in project.config.tools.items()
+    }
     ours = {name: value for name, value in env.items() if name not in _OF_ONE_PROCESS}
     return canonical_sha256([servers, project.config.policy.sandbox, os.fspath(project.folder), sorted(ours.items())])
 

@@ -2,7 +2,7 @@
 
 import datetime
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from interlock.model import Approval, Call, Task
@@ -118,3 +118,26 @@ def run_view(row: Row, costs_usd: Mapping[int, float]) -> dict[str, Any]:
         "ended_at": when(row["ended_at"]),
         "cost_usd": round(costs_usd.get(row["run_no"], 0.0), 6),
     }
+
+
+def worker_view(row: Row) -> dict[str, Any]:
+    """A worker; `idle_because` says why it takes no tasks, if it does not."""
+    return {
+        "id": row["executor_id"],
+        "host": row["host"].partition("@")[0],
+        "pid": row["pid"],
+        "heartbeat_at": when(row["heartbeat_at"]),
+        "config_sha256": row["config_sha256"],
+        "idle_because": row["idle_because"],
+    }
+
+
+def worker_warnings(rows: Sequence[Row]) -> list[str]:
+    """Why tasks stay in the queue, or wait longer than they must."""
+    if not rows:
+        return ["no worker runs: tasks stay in the queue"]
+    idle = [row for row in rows if row["idle_because"] is not None]
+    told = [
+        f"worker {row['host'].partition('@')[0]}:{row['pid']} takes no tasks: {row['idle_because']}" for row in idle
+    ]
+    return ["no worker takes tasks: they stay in the queue", *told] if len(idle) == len(rows) else told

@@ -4,6 +4,7 @@ import asyncio
 import json as json_format
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from interlock.app import Foundation
     from interlock.config import Project as Checked
 
+TAKEN_PATIENCE_S = 30.0
+LOOK_EVERY_S = 0.3
 ADMIN = "person:admin"  # whoever can use the state folder
 Found = TypeVar("Found")
 Number: TypeAlias = Annotated[WholeNumber, Parameter(help="Of a version, as `config versions` shows it.")]
@@ -53,7 +56,8 @@ def apply(*, project: Project = None, json: Json = False) -> int:
     from interlock.app import apply_version
 
     found, applied = _with_database(project, lambda ground, checked: apply_version(ground.database, checked, ADMIN))
-    emit({**facts_of(found), "stored": True, **applied}, applied_lines(applied), as_json=json)
+    taken = _taken(applied["sha256"])
+    emit({**facts_of(found), "stored": True, **applied, "taken": taken}, applied_lines(applied, taken), as_json=json)
     return edge.OK
 
 
@@ -86,8 +90,37 @@ def rollback(number: Number, /, *, project: Project = None, json: Json = False) 
     from interlock.app import roll_back
 
     _, applied = _with_database(project, lambda ground, _: roll_back(ground.database, number, ADMIN))
-    emit(applied, applied_lines(applied), as_json=json)
+    taken = _taken(applied["sha256"])
+    emit({**applied, "taken": taken}, applied_lines(applied, taken), as_json=json)
     return edge.OK
+
+
+def _taken(sha256: str) -> dict[str, Any] | None:
+    """What became of a version at the server of this state folder, if one runs, and at the workers.
+
+    Shape `{server, workers, idle}`: whether the server works by it, how many workers do, and why others take no tasks.
+    """
+    from interlock.cli.connecting import server_is_ours, way
+    from interlock.client import Client
+    from interlock.model import InterlockError
+
+    if not server_is_ours():
+        return None
+    deadline_s = time.monotonic() + TAKEN_PATIENCE_S
+    found: dict[str, Any] | None = None
+    while True:
+        try:
+            with Client(*way(), timeout_s=TAKEN_PATIENCE_S) as client:
+                status = client.status()
+        except InterlockError:
+            return found
+        idle = [worker["idle_because"] for worker in status["workers"] if worker["idle_because"]]
+        here = [worker for worker in status["workers"] if worker["config_sha256"] == sha256]
+        working = sum(worker["idle_because"] is None for worker in here)
+        found = {"server": status["config_sha256"] == sha256, "workers": working, "idle": idle}
+        if (found["server"] and working + len(idle) >= len(status["workers"])) or time.monotonic() > deadline_s:
+            return found
+        time.sleep(LOOK_EVERY_S)
 
 
 def _with_database(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from interlock.cli.home_files import url_from
+from interlock.cli.home_files import holder_of, read_running, url_from
 from interlock.config import Settings, read_token
 from interlock.model import ServerUnavailable, Unauthorized
 
@@ -53,3 +53,11 @@ def way() -> tuple[str, str]:
             hint="export INTERLOCK_TOKEN=…",
         )
     return server_url(settings), token
+
+
+def server_is_ours() -> bool:
+    """Whether a server runs for this state folder, and commands speak to it."""
+    settings = Settings.from_env(os.environ)
+    if os.environ.get("INTERLOCK_URL", "").strip():
+        return True
+    return holder_of(settings.home) is not None and read_running(settings.home) is not None

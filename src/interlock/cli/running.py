@@ -11,22 +11,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from interlock.app import (
     Control,
     check_project,
-    control_of,
     facts_of,
-    keep_house,
+    plane_of,
     wake_tools,
 )
 from interlock.cli.crew import Crew
 from interlock.cli.home_files import Running, only_one, remove_running, write_running
 from interlock.config import Project, Settings, ensure_home, ensure_token
 from interlock.model import PortInUse
-from interlock.server import create_app, serve
+from interlock.server import create_app, replace_control, serve
 
 TOOLS_PATIENCE_S = 20.0
 WORKERS_PATIENCE_S = 60.0
@@ -116,11 +116,12 @@ async def _run(start: Start, env: Mapping[str, str], announce: Announce) -> None
     stop = asyncio.Event()
     crew = Crew(start.worker_command, env, start.workers)
     _on_signals(stop, crew)
-    async with control_of(start.wanted.settings, start.project, env) as control:
+    async with plane_of(start.wanted.settings, start.project, env) as plane:
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        app = create_app(control, token=start.token, stop=stop)
+        app = create_app(plane.control, token=start.token, stop=stop)
+        plane.replaced = partial(replace_control, app)
         server = asyncio.create_task(serve(app, port=start.port, started=url.set_result), name="server")
-        async with _chores(server, asyncio.create_task(keep_house(control), name="house")) as chores:
+        async with _chores(server, asyncio.create_task(plane.run(), name="house")) as chores:
             first: set[asyncio.Future[Any]] = {url, *chores}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not url.done():
@@ -129,7 +130,7 @@ async def _run(start: Start, env: Mapping[str, str], announce: Announce) -> None
             write_running(start.home, here)
             crew.start()
             try:
-                starting = asyncio.create_task(_get_ready(start, control, crew), name="start")
+                starting = asyncio.create_task(_get_ready(start, plane.control, crew), name="start")
                 stopping = asyncio.create_task(stop.wait())
                 await asyncio.wait({starting, stopping, *chores}, return_when=asyncio.FIRST_COMPLETED)
                 if starting.done():

@@ -277,7 +277,7 @@ def shutdown() -> Request[dict[str, bool]]:
     return Request("POST", _path("shutdown"))
 
 
-def ready() -> Request[dict[str, bool]]:
+def ready() -> Request[dict[str, Any]]:
     """Does the server answer, and its database."""
     return Request("GET", "/readyz", timeout_s=10.0)
 

@@ -179,7 +179,7 @@ class Token(TypedDict):
 
 
 class Status(TypedDict):
-    """Whether the system is healthy; `warnings` says why not."""
+    """Whether the system is healthy; `warnings` says why not, and `idle_because` of a worker why it takes no tasks."""
 
     version: str
     healthy: bool
@@ -191,6 +191,7 @@ class Status(TypedDict):
     breakers: list[dict[str, Any]]
     halts: list[dict[str, Any]]
     config_sha256: str
+    config_version: NotRequired[int | None]
 
 
 TaskEvent = dict[str, Any]

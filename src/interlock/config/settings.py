@@ -1,5 +1,6 @@
 """What the environment says: where the state folder, the database and the server are."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ class Settings:
         url: where the HTTP server is, without a slash at the end.
         token: the access token for it, if one is given.
         data_key_file: where the key for encryption at rest is.
+        host: the name of this machine among those that work together; None means what it calls itself.
     """
 
     home: Path
@@ -28,6 +30,7 @@ class Settings:
     url: str = DEFAULT_URL
     token: str | None = field(default=None, repr=False)
     data_key_file: Path = field(default=Path())
+    host: str | None = None
 
     def __post_init__(self) -> None:
         if self.data_key_file == Path():
@@ -40,10 +43,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read INTERLOCK_HOME, _DATABASE_URL, _URL, _TOKEN and _DATA_KEY_FILE; an empty one counts as not set.
+        """Read INTERLOCK_HOME, _DATABASE_URL, _URL, _TOKEN, _DATA_KEY_FILE and _HOST; an empty one counts as not set.
 
         Raises:
-            UserError: INTERLOCK_URL is no http or https URL, or the path of a folder can't be one.
+            UserError: INTERLOCK_URL is no http or https URL, INTERLOCK_HOST no name, or the path of a folder can't be one.
         """
         key_file = _path(env, "INTERLOCK_DATA_KEY_FILE")
         return cls(
@@ -52,6 +55,7 @@ class Settings:
             url=_url(_text(env, "INTERLOCK_URL") or DEFAULT_URL),
             token=_text(env, "INTERLOCK_TOKEN"),
             data_key_file=key_file or Path(),
+            host=_host(_text(env, "INTERLOCK_HOST")),
         )
 
 
@@ -84,3 +88,11 @@ def _url(text: str) -> str:
     if not usable:
         raise UserError("INTERLOCK_URL is no http or https URL", hint=f"export INTERLOCK_URL={DEFAULT_URL}")
     return text.rstrip("/")
+
+
+def _host(name: str | None) -> str | None:
+    if name is not None and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is None:
+        raise UserError(
+            "INTERLOCK_HOST is no name; expected letters, digits, '.', '_' and '-'", hint="export INTERLOCK_HOST=NAME"
+        )
+    return name

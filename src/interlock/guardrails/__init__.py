@@ -22,7 +22,7 @@ from interlock.guardrails.plan import covers as plan_covers
 from interlock.guardrails.policy import DEFAULTS, Policy
 from interlock.guardrails.pulse import Pulse
 from interlock.guardrails.shelter import tidy
-from interlock.guardrails.think import Thinker, Thought
+from interlock.guardrails.think import Minds, OlderMinds, Thinker, Thought
 from interlock.guardrails.undo import UndoPlan, mark_impossible, plan_undo, proposal_of
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "Change",
     "Checkpoint",
     "Gate",
+    "Minds",
+    "OlderMinds",
     "Opinion",
     "Policy",
     "Pulse",

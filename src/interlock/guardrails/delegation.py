@@ -152,9 +152,12 @@ class Delegation:
         async with self.database.transaction() as tx:
             child = await family_rows.child_of_call(tx, case.call.id)
             told = await task_rows.result_of(tx, child.id) if child is not None else None
-        if child is None or not child.state.final:
+        if child is None and str(case.call.args["agent"]) not in self.config.agents:
+            result = ToolResult(False, "Not done: that agent is not configured any more.")
+        elif child is None or not child.state.final:
             return Handed(case.call.id)
-        result = _told(child, told)
+        else:
+            result = _told(child, told)
         state = CallState.DONE if result.ok else CallState.FAILED
         async with self.database.at_once() as tx:
             outcome = Outcome(state, result, "ok" if result.ok else "error")

@@ -1,6 +1,8 @@
 """Every model call: budget reserved, recorded, sent, settled, recorded. Tools are shown as the gate grants them."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from interlock.audit import compose, record
 from interlock.guardrails import catalogue, limits
@@ -33,13 +35,36 @@ class Thought:
 
 
 @dataclass(frozen=True)
+class Minds:
+    """The models of one version of the configuration, and which of them an agent has that names none."""
+
+    models: Models
+    default_model: str | None
+
+
+OlderMinds: TypeAlias = Callable[[str], Awaitable[Minds | None]]
+
+
+async def _none_older(config_sha256: str) -> Minds | None:
+    del config_sha256
+    return None
+
+
+@dataclass(frozen=True)
 class Thinker:
-    """Asks the model of an agent for its next turn."""
+    """Asks the model of an agent for its next turn.
+
+    Attributes:
+        config_sha256: the version of the configuration that `models` and `default_model` are of.
+        older: the models of another version, for tasks that were submitted under it.
+    """
 
     database: Database
     gate: Gate
     models: Models
     default_model: str | None
+    config_sha256: str | None = None
+    older: OlderMinds = _none_older
 
     async def think(self, subject: Subject, turns: tuple[Turn, ...], context: str = "") -> Thought:
         """The model's next answer.
@@ -53,7 +78,8 @@ class Thinker:
         """
         if subject.task.kind is TaskKind.UNDO:
             return Thought(await UndoSteps(self.database).next_answer(subject, turns))
-        name = self._model_of(subject)
+        minds = await self._minds_of(subject)
+        name = _model_of(subject, minds)
         tools = await self.gate.tools_for(subject)
         folded = catalogue.is_large(tools) and not name.startswith("playbook:")
         request = ModelRequest(
@@ -62,29 +88,23 @@ class Thinker:
             turns=turns,
             tools=catalogue.pair(tools) if folded else tools,
         )
-        claims = await self._reserve(subject, request)
+        claims = await self._reserve(subject, request, minds.models.quote(request))
         try:
-            answer = await self.models.request(request)
+            answer = await minds.models.request(request)
         except BaseException as error:
             await self._settle_failed(subject, claims, error)
             raise
         untold = await self._settle(subject, claims, answer)
         return Thought(catalogue.unfold(answer, tools) if folded else answer, untold)
 
-    def _model_of(self, subject: Subject) -> str:
-        """The model of this run: after each result that was not accepted the next stronger one, up to the last.
+    async def _minds_of(self, subject: Subject) -> Minds:
+        """The models of the version under which a task was submitted, so that it ends as it began."""
+        present = Minds(self.models, self.default_model)
+        if self.config_sha256 in (None, subject.task.config_sha256):
+            return present
+        return await self.older(subject.task.config_sha256) or present
 
-        Raises:
-            UnknownModel: the agent has none, and there is no default.
-        """
-        first = subject.agent.model or self.default_model
-        if first is None:
-            raise UnknownModel(f"agent '{subject.name}' has no model, and models.default is not set")
-        ladder: list[str] = [first, *(subject.agent.stronger or self.models.tiers_above(first))]
-        return ladder[min(subject.task.rung, len(ladder) - 1)]
-
-    async def _reserve(self, subject: Subject, request: ModelRequest) -> list[Claim]:
-        usd = self.models.quote(request)
+    async def _reserve(self, subject: Subject, request: ModelRequest, usd: float) -> list[Claim]:
         claims = limits.money_claims(subject, usd, self.database.clock.now())
         detail = {
             "model": request.model,
@@ -147,3 +167,16 @@ class Thinker:
             for claim in claims:
                 await allowance_rows.settle(tx, claim, claim.amount)
             await record(tx, AuditEntry("model.outcome", subject.actor, subject.ids, {"error": code}))
+
+
+def _model_of(subject: Subject, minds: Minds) -> str:
+    """The model of this run: after each result that was not accepted the next stronger one, up to the last.
+
+    Raises:
+        UnknownModel: the agent has none, and there is no default.
+    """
+    first = subject.agent.model or minds.default_model
+    if first is None:
+        raise UnknownModel(f"agent '{subject.name}' has no model, and models.default is not set")
+    ladder: list[str] = [first, *(subject.agent.stronger or minds.models.tiers_above(first))]
+    return ladder[min(subject.task.rung, len(ladder) - 1)]

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from interlock.inference.playbook import Playbook
-from interlock.inference.playbook_file import load_playbook
+from interlock.inference.playbook_file import load_playbook, stored_playbook
 from interlock.inference.prices import quote_usd
 from interlock.inference.replay import answer
 from interlock.inference.resolved import ResolvedModel, resolve_model
@@ -36,12 +36,21 @@ class Models:
         config: models by alias and tier.
         playbooks: the files of the playbooks, by name.
         env: where keys are looked up.
+        stored: what playbooks say, by name, whatever their files say meanwhile.
     """
 
-    def __init__(self, config: "ModelsConfig", playbooks: Mapping[str, Path], env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: "ModelsConfig",
+        playbooks: Mapping[str, Path],
+        env: Mapping[str, str],
+        stored: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.config = config
         self.playbooks = playbooks
         self.env = env
+        self.stored = stored or {}
+        self._kept: dict[str, Playbook] = {}
         self._cached: dict[tuple[Path, int, int], Playbook] = {}
         self._providers: Providers | None = None
         self._loaded: set[str] = set()
@@ -70,7 +79,7 @@ class Models:
         return quote_usd(self.resolve(request.model), request)
 
     def playbook(self, resolved: ResolvedModel) -> Playbook:
-        """The playbook of a resolved model, read again when its file changed.
+        """The playbook of a resolved model: as it was stored, else as its file says, read again when that changed.
 
         Raises:
             PlaybookError: it is none, it can't be read, or it is wrong.
@@ -78,6 +87,10 @@ class Models:
         path = resolved.path
         if path is None:
             raise PlaybookError(f"'{resolved.alias}' is no playbook")
+        if resolved.model in self.stored:
+            if resolved.model not in self._kept:
+                self._kept[resolved.model] = stored_playbook(path, self.stored[resolved.model], resolved.model)
+            return self._kept[resolved.model]
         try:
             found = path.stat()
         except OSError as error:

@@ -293,6 +293,23 @@ def load_playbook(path: FilePath, name: str | None = None) -> Playbook:
     return _Reader(path, document).playbook(name if name is not None else path.stem)
 
 
+def stored_playbook(path: FilePath, data: dict[str, Any], name: str) -> Playbook:
+    """A playbook as it was stored. Its lines are known if the file still says the same.
+
+    Raises:
+        PlaybookError: it is wrong for this release.
+    """
+    from interlock.config import Locator, YamlDocument, yaml_document
+
+    try:
+        document = yaml_document(path, PlaybookError)
+    except PlaybookError:
+        document = None
+    if document is None or document.data != data:
+        document = YamlDocument(data, Locator(path))
+    return _Reader(path, document).playbook(name)
+
+
 def check_playbook(path: FilePath) -> Playbook:
     """Check a playbook without running it, as `interlock config check` does.
 

@@ -58,6 +58,7 @@ ASIDE = {
     "halt": "it is set aside until a halt ends: interlock resume",
     "pause": "it is set aside until its queue goes on: interlock queue resume",
     "undo": "it waits until what its last run did is taken back",
+    "version": "it is set aside until a worker has the configuration that was applied",
     "full": "it is set aside until there is a place for it",
 }
 

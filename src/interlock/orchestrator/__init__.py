@@ -21,7 +21,7 @@ from interlock.orchestrator.submit import (
     submit_undo,
 )
 from interlock.orchestrator.triggers import Started, TakenIn, take_delivery
-from interlock.orchestrator.worker import Worker, housekeeping
+from interlock.orchestrator.worker import Worker, housekeeping, moved_on
 
 __all__ = [
     "Checkup",
@@ -52,6 +52,7 @@ __all__ = [
     "keep_schedules",
     "limits_of",
     "look_at_undo",
+    "moved_on",
     "prepare_dispatcher",
     "process_lives",
     "reap",

@@ -55,12 +55,14 @@ class Along:
         worked_s: working time.
         result: what came out; shape `{text}`.
         unless: a halt of one of these scopes is in the way.
+        config_sha256: so is that another version of the configuration is active.
     """
 
     taker: str | None = None
     worked_s: float = 0.0
     result: dict[str, Any] | None = None
     unless: tuple[str, ...] = ()
+    config_sha256: str | None = None
 
 
 _NOTHING = Along()
@@ -121,6 +123,7 @@ async def move_on(tx: Transaction, seen: Task, event: Event, actor: str, along: 
         along.result,
         outcome,
         counts,
+        along.config_sha256,
     )
     epoch = await segment_rows.move(tx, seen, move)
     if epoch is None:

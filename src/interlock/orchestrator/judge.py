@@ -4,12 +4,13 @@ It may only read. Its turns are not kept: cut off, it begins again, which costs 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock import agent
 from interlock.audit import record
-from interlock.config import CheckConfig, Config
+from interlock.config import AgentConfig, CheckConfig
 from interlock.guardrails import Gate, Subject, Thinker
 from interlock.model import CallRequest, ModelAnswer, ModelTurn, Observation, RequestTurn, Turn
 from interlock.orchestrator.typed_result import parsed
@@ -38,7 +39,7 @@ class SecondAgent:
     database: Database
     gate: Gate
     thinker: Thinker
-    config: Config
+    agents: Mapping[str, AgentConfig]
 
     async def __call__(self, subject: Subject, check: CheckConfig, output: Any) -> Verdict:
         """What the judge says; when it says nothing that can be read, the check was not made.
@@ -78,7 +79,7 @@ class SecondAgent:
         return thought.answer
 
     def _subject(self, subject: Subject, check: CheckConfig, evidence: dict[str, Any]) -> Subject:
-        configured = self.config.agents[str(check.judge)]
+        configured = self.agents[str(check.judge)]
         limits = subject.agent.limits.model_copy(update={"max_turns": configured.limits.max_turns})
         text = f"{check.question or QUESTION}\n\nThe request was:\n{subject.request.text}"
         request = RequestTurn(text, {"inputs": subject.request.inputs, **evidence})

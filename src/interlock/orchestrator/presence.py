@@ -13,7 +13,7 @@ from typing import Literal
 from interlock.audit import record
 from interlock.guardrails import Pulse
 from interlock.model import AuditEntry, Unavailable
-from interlock.store import Database, SessionLock, executor_rows
+from interlock.store import Arrival, Database, SessionLock, executor_rows
 
 BEAT_EVERY_S = 5.0
 BUSY_BEAT_S = 1.0  # with tasks in hand: were it to die, this is how far off their working time could be
@@ -42,6 +42,7 @@ class Presence:
         kind: what it is; names its records and its log.
         lock: held under its name among them, for as long as it lives.
         config_sha256: the version of the configuration that it has.
+        idle_because: why it takes no tasks, if it does not.
     """
 
     kind: Literal["worker", "gateway"]
@@ -50,6 +51,7 @@ class Presence:
     host: Host
     pulse: Pulse
     config_sha256: str
+    idle_because: str | None = None
     joined: bool = False
     _joining: asyncio.Lock = field(default_factory=asyncio.Lock)
     _last_beat_s: float = 0.0
@@ -72,7 +74,7 @@ class Presence:
             await self.lock.take()
             at_s = time.monotonic()
             async with self.database.transaction() as tx:
-                await executor_rows.register(tx, self.executor_id, self.host.place, self.host.pid, self.config_sha256)
+                await executor_rows.register(tx, self._arrival)
                 await record(tx, self._entry("joined"))
             self.pulse.beat(at_s)
             self._last_beat_s = at_s
@@ -104,6 +106,18 @@ class Presence:
             log.error("%s.declared_dead executor=%s", self.kind, self.executor_id)
         return self.joined
 
+    async def idle(self, because: str) -> None:
+        """Say why this process takes no tasks; it counts as alive all the same.
+
+        Raises:
+            DatabaseUnavailable: Postgres does not answer.
+        """
+        before, self.idle_because = self.idle_because, because
+        await self.ensure()
+        if before != because:
+            async with self.database.transaction() as tx:
+                await executor_rows.say_idle(tx, self.executor_id, because)
+
     async def leave(self) -> None:
         """Say that this process ends."""
         if self.joined:
@@ -113,6 +127,10 @@ class Presence:
                     await executor_rows.remove(tx, self.executor_id)
                     await record(tx, self._entry("left"))
         await self.lock.release()
+
+    @property
+    def _arrival(self) -> Arrival:
+        return Arrival(self.executor_id, self.host.place, self.host.pid, self.config_sha256, self.idle_because)
 
     def _entry(self, what: str) -> AuditEntry:
         return AuditEntry(f"{self.kind}.{what}", f"{self.kind}:{self.executor_id}", {"executor": self.executor_id})

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,20 +119,28 @@ class Segments:
             known = await segment_rows.look(tx, task_id)
             task = None
             if self._room(known.task) == parking_rows.Room():  # else places are counted, one who asks after the other
-                along = Along(taker=self.executor_id, unless=parking_rows.stops_of(known.task))
+                stops = parking_rows.stops_of(known.task)
+                along = Along(taker=self.executor_id, unless=stops, config_sha256=self.project.sha256)
                 task = await move_on(tx, known.task, Claimed(segment_no), self._actor, along)
         if task is not None:
             lease = Lease(task.id, task.run_no, task.segment_no, task.epoch, self.executor_id)
             return lease, replace(known, task=task)
         async with self.database.transaction() as tx:
             task = await task_rows.get(tx, task_id, lock=True)
-            obstacle = await parking_rows.obstacle(tx, task, self._room(task))
+            obstacle = await self._other_version(tx) or await parking_rows.obstacle(tx, task, self._room(task))
             event = Claimed(segment_no) if obstacle is None else PutOff(segment_no, obstacle.kind, obstacle.reason)
             life = await handle(tx, task_id, event, self._actor)
             if not life.state.held:
                 return None
             lease = await task_rows.take_lease(tx, await task_rows.get(tx, task_id), self.executor_id)
             return lease, await segment_rows.look(tx, task_id)
+
+    async def _other_version(self, tx: Transaction) -> parking_rows.Obstacle | None:
+        """A worker that is about to take another version leaves a task to those that have it."""
+        active = (await version_rows.standing(tx)).sha256
+        if active is None or active == self.project.sha256:
+            return None
+        return parking_rows.Obstacle("version", "another configuration was applied; a worker that has it begins")
 
     async def _let_others_in(self) -> None:
         with contextlib.suppress(Unavailable):  # else the next round of the housekeeping does it
@@ -266,7 +275,10 @@ class Segments:
 
     async def _work(self, lease: Lease, known: Known) -> Ended:
         task = known.task
-        subject = await self._subject(lease, known)
+        agents = await self._agents(task)
+        request = RequestTurn(known.request["text"], known.request["inputs"])
+        own = AgentConfig() if task.kind is TaskKind.UNDO else agents[task.agent]
+        subject = Subject(lease, task, own, request)
         checks = _checks(subject, known)
         form = told([check.json_schema for check in checks if check.json_schema is not None])
         history = History(self.database, lease, known.last_seq)
@@ -285,7 +297,7 @@ class Segments:
         )
         match ending:
             case agent.Finished(text):
-                return await self._finish(subject, text, checks)
+                return await self._finish(subject, text, checks, agents)
             case agent.Waiting():
                 async with self.database.transaction() as tx:
                     return Ended(Parked(await call_rows.open_approvals(tx, task.id)))
@@ -305,7 +317,9 @@ class Segments:
         limits = subject.agent.limits
         return agent.Bounds(subject.task.limits.max_turns, agent.Patience(limits.same_call, limits.stuck_turns))
 
-    async def _finish(self, subject: Subject, text: str, checks: list[CheckConfig]) -> Ended:
+    async def _finish(
+        self, subject: Subject, text: str, checks: list[CheckConfig], agents: Mapping[str, AgentConfig]
+    ) -> Ended:
         """Keep the result, then check it; without checks it is kept with the end of the task."""
         lease = subject.lease
         result = {"text": text, "run": lease.run_no}
@@ -315,7 +329,7 @@ class Segments:
             return Ended(await self._undo_verdict(subject))
         if not checks:
             return Ended(Answered(0), result)
-        judge = SecondAgent(self.database, self.gate, self.thinker, self.project.config)
+        judge = SecondAgent(self.database, self.gate, self.thinker, agents)
         verification = Verification(self.database, self.gate, self.project.config, subject, judge, text)
         async with self.database.transaction(lease) as tx:
             await handle(tx, lease.task_id, Answered(len(checks)), self._actor)
@@ -345,18 +359,15 @@ class Segments:
             f"{len(open_ones)} of {len(calls)} effects were not restored; call {first.call_no}: {first.undo_note}"
         )
 
-    async def _subject(self, lease: Lease, known: Known) -> Subject:
-        """The agent as it was configured when the task was submitted."""
-        task, stored = known.task, None
-        if task.config_sha256 != self.project.sha256 and task.kind is TaskKind.AGENT:
-            async with self.database.transaction() as tx:
-                stored = await version_rows.content(tx, task.config_sha256)
-        request = RequestTurn(known.request["text"], known.request["inputs"])
-        if task.kind is TaskKind.UNDO:
-            return Subject(lease, task, AgentConfig(), request)
-        if stored is not None:
-            return Subject(lease, task, AgentConfig.model_validate(stored["agents"][task.agent]), request)
-        return Subject(lease, task, self.project.config.agents[task.agent], request)
+    async def _agents(self, task: Task) -> Mapping[str, AgentConfig]:
+        """The agents as they were configured when the task was submitted."""
+        if task.config_sha256 == self.project.sha256 or task.kind is TaskKind.UNDO:
+            return self.project.config.agents
+        async with self.database.transaction() as tx:
+            stored = await version_rows.content(tx, task.config_sha256)
+        if stored is None:
+            return self.project.config.agents
+        return {name: AgentConfig.model_validate(body) for name, body in stored["agents"].items()}
 
 
 def _checks(subject: Subject, known: Known) -> list[CheckConfig]:

@@ -16,11 +16,12 @@ from interlock.orchestrator.parking import release_parked
 from interlock.orchestrator.presence import Host, Presence
 from interlock.orchestrator.reaper import reap
 from interlock.orchestrator.segment import Segments
-from interlock.store import Database, dispatch_rows, task_rows
+from interlock.store import Database, dispatch_rows, task_rows, version_rows
 
 log = logging.getLogger("interlock.worker")
 WATCH_EVERY_S = 0.5
 KEEP_EVERY_S = 1.0
+FOLLOW_EVERY_S = 1.0
 DRAIN_S = 20.0
 FORGET_AFTER_S = 3 * 86_400.0
 
@@ -48,6 +49,21 @@ async def housekeeping(database: Database, host: Host, project: Project) -> None
         await asyncio.sleep(KEEP_EVERY_S)
 
 
+async def moved_on(database: Database, config_sha256: str) -> None:
+    """Wait until another version of the configuration than this one is the active one."""
+    while True:
+        await asyncio.sleep(FOLLOW_EVERY_S)
+        try:
+            async with database.at_once() as tx:
+                standing = await version_rows.standing(tx)
+        except Unavailable as error:
+            log.warning("version.unknown error=%s", error.message)
+            continue
+        if standing.sha256 not in (None, config_sha256):
+            log.info("version.moves to=%d", standing.number)
+            return
+
+
 @dataclass
 class Worker:
     """One process of the fleet."""
@@ -58,8 +74,13 @@ class Worker:
     presence: Presence
     concurrency: int
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event) -> bool:
         """Work until told to stop, then drain: let segments end for a while, then hand the rest over.
+
+        It leaves as well when another version of the configuration was applied.
+
+        Returns:
+            Whether it left for that.
 
         Raises:
             DatabaseUnavailable: the database stayed away, so that this worker no longer counts as alive.
@@ -77,11 +98,14 @@ class Worker:
             await self.engine.start(self.segments.run, self.concurrency)
             log.info("worker.ready executor=%s", self.presence.executor_id)
             waiting = asyncio.create_task(stop.wait())
-            await asyncio.wait({waiting, *chores}, return_when=asyncio.FIRST_COMPLETED)
+            moving = asyncio.create_task(moved_on(self.database, self.presence.config_sha256), name="version")
+            await asyncio.wait({waiting, moving, *chores}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
+            moving.cancel()
             for chore in chores:
                 if chore.done() and not chore.cancelled():
                     chore.result()
+            return moving.done() and not stop.is_set()
         finally:
             await self._leave(chores)
 

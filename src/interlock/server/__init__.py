@@ -9,12 +9,21 @@ FastAPI and uvicorn are loaded on first use, so that a command that starts no se
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interlock.server.application import OPEN_PATHS, create_app
+    from interlock.server.application import OPEN_PATHS, create_app, replace_control
     from interlock.server.assistant import assistant_server, serve_assistant
     from interlock.server.gateway.protocol import Patience
     from interlock.server.serving import listen, serve
 
-__all__ = ["OPEN_PATHS", "Patience", "assistant_server", "create_app", "listen", "serve", "serve_assistant"]
+__all__ = [
+    "OPEN_PATHS",
+    "Patience",
+    "assistant_server",
+    "create_app",
+    "listen",
+    "replace_control",
+    "serve",
+    "serve_assistant",
+]
 
 if not TYPE_CHECKING:
 

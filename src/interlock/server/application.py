@@ -38,13 +38,12 @@ async def healthz() -> Response:
 
 
 async def readyz(control: Plane) -> Response:
-    """The database answers; 503 if it does not."""
+    """The database answers, and so many workers take tasks; 503 if it does not."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
-            await control.ready()
+            return JSONResponse(await control.ready())
     except (Unavailable, TimeoutError) as error:  # without the reason: whoever asks has shown no token
         raise DatabaseUnavailable("the database does not answer") from error
-    return JSONResponse({"ready": True})
 
 
 # the only routes that need no token
@@ -101,6 +100,12 @@ def create_app(
     add_problem_answers(app)
     app.add_middleware(Guard)
     return app
+
+
+def replace_control(app: FastAPI, control: Control) -> None:
+    """Let another control plane answer from now on; requests under way end with the one that they began with."""
+    app.state.control = control
+    app.state.mcp.replace(control.gateway)
 
 
 def _add(app: FastAPI, route: Route, dependencies: Sequence[Any]) -> None:

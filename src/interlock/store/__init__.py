@@ -42,7 +42,7 @@ from interlock.store.declines import DeclinedCall
 from interlock.store.dispatch import Segment
 from interlock.store.dsn import parse_dsn
 from interlock.store.embedded import Attached, EmbeddedPostgres
-from interlock.store.executors import SessionLock
+from interlock.store.executors import Arrival, SessionLock
 from interlock.store.facts import database_bytes, database_facts, transactions
 from interlock.store.login import check_login
 from interlock.store.migrating import copy_database, mark_prepared, migrate, migrations, prepared, preparing
@@ -64,6 +64,7 @@ __all__ = [
     "Admission",
     "AgentToken",
     "AppliedVersion",
+    "Arrival",
     "Attached",
     "AuditRow",
     "Beginning",

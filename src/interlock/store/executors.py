@@ -3,17 +3,43 @@
 Heartbeats are told by the database's clock, so that hosts whose clocks differ agree on who is silent.
 """
 
+from dataclasses import dataclass
+
 from interlock.store.database import Row, Transaction
 from interlock.store.dsn import connection_error
 
 
-async def register(tx: Transaction, executor_id: str, host: str, pid: int, config_sha256: str) -> None:
+@dataclass(frozen=True)
+class Arrival:
+    """A process that joins.
+
+    Attributes:
+        executor_id: its name.
+        host: where it runs, with what tells apart hosts of one name.
+        pid: its process.
+        config_sha256: the version of the configuration that it has.
+        idle_because: why it takes no tasks, if it does not.
+    """
+
+    executor_id: str
+    host: str
+    pid: int
+    config_sha256: str
+    idle_because: str | None = None
+
+
+async def register(tx: Transaction, arrival: Arrival) -> None:
     """Add this process."""
     await tx.run(
-        "insert into executor (executor_id, host, pid, started_at, heartbeat_at, config_sha256)"
-        " values (%s, %s, %s, now(), now(), %s)",
-        [executor_id, host, pid, config_sha256],
+        "insert into executor (executor_id, host, pid, started_at, heartbeat_at, config_sha256, idle_because)"
+        " values (%s, %s, %s, now(), now(), %s, %s)",
+        [arrival.executor_id, arrival.host, arrival.pid, arrival.config_sha256, arrival.idle_because],
     )
+
+
+async def say_idle(tx: Transaction, executor_id: str, because: str) -> None:
+    """Say why this process takes no tasks."""
+    await tx.run("update executor set idle_because = %s where executor_id = %s", [because, executor_id])
 
 
 async def beat(tx: Transaction, executor_id: str) -> bool:

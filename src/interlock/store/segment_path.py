@@ -45,6 +45,8 @@ with t as (
       and not (%(final)s and exists (select 1 from call c where c.task_id = %(task)s
         and c.state in ('held', 'approved', 'started', 'in_doubt')))
       and not exists (select 1 from halt h where h.scope = any(%(unless)s))
+      and (%(config)s::text is null
+        or coalesce((select sha256 from config_applied order by number desc limit 1), %(config)s) = %(config)s)
     returning id, epoch
 ), closed as (
   update run r set outcome = %(outcome)s, ended_at = %(now)s from t
@@ -120,6 +122,7 @@ class Move:
         result: what came out, if something did; shape `{text}`.
         outcome: how its run ends, if it does.
         counts: metrics that it counts in.
+        config_sha256: that another version of the configuration is active is in the way.
     """
 
     at: datetime.datetime
@@ -131,6 +134,7 @@ class Move:
     result: dict[str, Any] | None = None
     outcome: str | None = None
     counts: list[Count] = field(default_factory=list)
+    config_sha256: str | None = None
 
 
 async def look(tx: Transaction, task_id: str) -> Known:
@@ -172,6 +176,7 @@ async def move(tx: Transaction, seen: Task, move: Move) -> int | None:
             "final": life.state.final,
             "taker": move.taker,
             "unless": list(move.unless),
+            "config": move.config_sha256,
             "worked_s": move.worked_s,
             "result": None if move.result is None else tx.sealer.seal(move.result, f"task.result:{seen.id}"),
             "outcome": move.outcome,

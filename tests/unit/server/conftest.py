@@ -194,8 +194,9 @@ class FakeControl:
         self._note("metrics")
         return b"interlock_build_info 1\n"
 
-    async def ready(self) -> None:
+    async def ready(self) -> dict[str, Any]:
         self._note("ready")
+        return {"ready": True}
 
     def agents(self) -> list[dict[str, Any]]:
         return [{"name": "writer"}]

@@ -16,18 +16,29 @@ def status_page(status: dict[str, Any], url: str, paint: Paint) -> list[str]:
     pairs = [
         ("server", url),
         ("version", str(status.get("version", ""))),
-        ("workers", ", ".join(f"{w['host']}:{w['pid']}" for w in workers) or "none"),
+        ("workers", ", ".join(_worker_word(worker, paint) for worker in workers) or "none"),
         ("tasks", tasks or "none open"),
         ("approvals", f"{count(pending, 'question')} for you" if pending else "none wait"),
         ("tools", ", ".join(_tool_word(tool, paint) for tool in status.get("tools") or []) or "none"),
         ("halted", ", ".join(clean(halt["scope"]) for halt in status.get("halts") or [])),
-        ("config", str(status.get("config_sha256") or "")[:12]),
+        ("config", _config_word(status)),
     ]
     lines = [f"interlock {healthy}", *fields(pairs, paint)]
     lines += [f"  {paint('!', 'yellow')} {one_line(warning, 300)}" for warning in status.get("warnings") or []]
     if pending:
         lines += ["next: interlock approvals list"]
     return lines
+
+
+def _worker_word(worker: dict[str, Any], paint: Paint) -> str:
+    name = f"{worker['host']}:{worker['pid']}"
+    return f"{name} {paint('idle', 'yellow')}" if worker.get("idle_because") else name
+
+
+def _config_word(status: dict[str, Any]) -> str:
+    number = status.get("config_version")
+    sha256 = str(status.get("config_sha256") or "")[:12]
+    return f"{sha256} (version {number})" if number else sha256
 
 
 def _tool_word(tool: dict[str, Any], paint: Paint) -> str:

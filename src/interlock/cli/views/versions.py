@@ -3,20 +3,29 @@
 from typing import Any
 
 from interlock.cli.output import Paint, table
-from interlock.cli.words import clean, compact, count, moment
+from interlock.cli.words import clean, compact, count, moment, one_line
 
 MAX_LINES = 60
 _VALUE_CHARS = 120
 _SHORT_SHA = 12
 
 
-def applied_lines(applied: dict[str, Any]) -> list[str]:
-    """What was applied, and what that changed."""
+def applied_lines(applied: dict[str, Any], taken: dict[str, Any] | None) -> list[str]:
+    """What was applied, what that changed, and who works by it already."""
     name = f"version {applied['number']} ({applied['sha256'][:_SHORT_SHA]})"
     if not applied["created"]:
-        return [f"{name} is active already; nothing has changed"]
+        return [f"{name} is active already; nothing has changed", *_taken(taken)]
     back = f", with what version {applied['content_of']} says" if applied["content_of"] is not None else ""
-    return [f"{name} is active now{back}", *_changes(applied["changes"])]
+    return [f"{name} is active now{back}", *_changes(applied["changes"]), *_taken(taken)]
+
+
+def _taken(taken: dict[str, Any] | None) -> list[str]:
+    if taken is None:
+        return []
+    lines = [
+        f"{'the server' if taken['server'] else 'not the server'} and {count(taken['workers'], 'worker')} work by it"
+    ]
+    return [*lines, *(f"! a worker takes no tasks: {one_line(why, 300)}" for why in taken["idle"])]
 
 
 def versions_table(items: list[dict[str, Any]], paint: Paint) -> list[str]:

@@ -56,6 +56,10 @@ class Endpoint:
             raise Unavailable("this server takes no calls from agents outside", hint="interlock up")
         return self._gateway
 
+    def replace(self, gateway: Gateway | None) -> None:
+        """Let requests in by another way from now on."""
+        self._gateway = gateway
+
     @property
     def app(self) -> ASGIApp:
         """What speaks the protocol."""

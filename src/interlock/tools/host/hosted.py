@@ -89,6 +89,7 @@ class HostedTools:
         self._place = place
         self._program = program
         self._link: _Link | None = None
+        self._left = False
         self._arriving = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._seen: dict[str, tuple[int, int, tuple[ToolDefinition, ...]]] = {}
@@ -166,7 +167,8 @@ class HostedTools:
                 await self._exchange(self._link, {"op": "release", "run": run}, _ASK_S)
 
     async def stop(self) -> None:
-        """Leave; the last one to leave ends the tool host."""
+        """Leave for ever; the last one to leave ends the tool host."""
+        self._left = True  # else whoever is late would come back, and keep one of an older configuration
         link, self._link = self._link, None
         if link is None:
             return
@@ -276,8 +278,18 @@ class HostedTools:
         async with self._arriving:
             if self._link is not None and not self._link.over:
                 return self._link
+            self._refuse_if_left()
             self._link = await self._arrive()
+            try:
+                self._refuse_if_left()
+            except ToolUnavailable:
+                await self.stop()
+                raise
             return self._link
+
+    def _refuse_if_left(self) -> None:
+        if self._left:
+            raise ToolUnavailable("this process works by another configuration now; ask again")
 
     async def _arrive(self) -> _Link:
         self._place.make()
