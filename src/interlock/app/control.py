@@ -22,6 +22,7 @@ from interlock.app.views import (
     child_view,
     run_view,
     task_view,
+    undo_view,
     when,
     whole_id,
     worker_view,
@@ -243,19 +244,7 @@ class Control:
             task_id = whole if kind == "task" else (await call_rows.get(tx, whole)).task_id
             call_id = None if kind == "task" else whole
             plan = await orchestrator.look_at_undo(tx, self.project, task_id, call_id)
-        view: dict[str, Any] = {
-            "of": task_id,
-            "steps": [
-                {"call": c.id, "task": c.task_id, "call_no": c.call_no, "tool": c.tool, "effect": c.effect}
-                for c in plan.steps
-            ],
-            "impossible": [
-                {"call": c.id, "task": c.task_id, "call_no": c.call_no, "tool": c.tool, "why": why}
-                for c, why in plan.impossible
-            ],
-            "task": None,
-            "created": False,
-        }
+        view = undo_view(task_id, plan.steps, plan.impossible)
         if not dry_run:
             submitted = await orchestrator.submit_undo(self.database, self.project, (task_id, call_id), by)
             view |= {"task": task_view(submitted.task), "created": submitted.created}

@@ -58,6 +58,21 @@ def child_view(task: Task) -> dict[str, Any]:
     return {"id": task.id, "agent": task.agent, "kind": task.kind, "state": task.state, "call": task.parent_call}
 
 
+def undo_view(task_id: str, steps: Sequence[Call], impossible: Sequence[tuple[Call, str]]) -> dict[str, Any]:
+    """What an undo would do; shape `{of, steps, impossible, task, created}`, without a task yet."""
+
+    def which(call: Call) -> dict[str, Any]:
+        return {"call": call.id, "task": call.task_id, "call_no": call.call_no, "tool": call.tool}
+
+    return {
+        "of": task_id,
+        "steps": [{**which(call), "effect": call.effect} for call in steps],
+        "impossible": [{**which(call), "why": why} for call, why in impossible],
+        "task": None,
+        "created": False,
+    }
+
+
 def call_view(call: Call) -> dict[str, Any]:
     """A call with its arguments, decision, result and effect; snapshots stay out."""
     return {
