@@ -127,7 +127,8 @@ class RunExport:
             agent, servers = await self._configured(tx, task)
             tools = await self._tools(tx, run, agent, (servers, await call_rows.tools_of_run(tx, task.id, run_no)))
             models = await _models(tx, task, run_no)
-        yield RecordedRequest(run=run, agent=task.agent, text=body["text"], inputs=body["inputs"])
+            tainted = await _began_tainted(tx, task, body, run_no)
+        yield RecordedRequest(run=run, agent=task.agent, text=body["text"], inputs=body["inputs"], tainted=tainted)
         for tool in tools:
             yield tool
         if agent.plan:
@@ -239,6 +240,13 @@ def _contract(contract: ToolContract, schema: dict[str, Any]) -> RecordedContrac
         output="trusted" if contract.output == "trusted" else "untrusted",
         inverse=contract.inverse,
     )
+
+
+async def _began_tainted(tx: Transaction, task: Task, body: dict[str, Any], run_no: int) -> bool:
+    """Whether it was tainted from its first call on: by who wrote the inputs, or by what an earlier run had read."""
+    if body.get("tainted"):
+        return True
+    return task.tainted and run_no > 1 and await run_rows.read_untrusted(tx, task.id, before_run=run_no)
 
 
 async def _models(tx: Transaction, task: Task, run_no: int) -> list[tuple[datetime.datetime, RecordedModel]]:

@@ -59,6 +59,15 @@ class RecordedRequest(_Line):
     agent: str
     text: Annotated[str, Field(description="the trusted part")]
     inputs: Annotated[dict[str, Any], Field(description="the untrusted part")] = {}
+    tainted: Annotated[
+        bool,
+        Field(description="it began as one that has read something untrusted: somebody outside wrote its inputs"),
+    ] = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written; most runs do not begin tainted, and say nothing of it."""
+        body = super().to_json()
+        return body if self.tainted else {name: value for name, value in body.items() if name != "tainted"}
 
 
 class RecordedTool(_Line):

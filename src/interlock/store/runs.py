@@ -15,6 +15,7 @@ from interlock.model import (
 )
 from interlock.store.database import Row, Transaction
 
+_PAGE = 50
 _KINDS: dict[type[Turn], str] = {
     RequestTurn: "request",
     ModelTurn: "model",
@@ -103,6 +104,24 @@ async def last_model_turn(tx: Transaction, task_id: str, run_no: int) -> Turn | 
         [task_id, run_no],
     )
     return None if row is None else turn_of(tx, row["kind"], row["body"], (task_id, run_no, row["seq"]))
+
+
+async def read_untrusted(tx: Transaction, task_id: str, before_run: int) -> bool:
+    """Whether a run before that one was answered something that is not to be believed."""
+    after, more = (0, 0), True
+    while more:
+        rows = await tx.rows(
+            "select run_no, seq, body from turn where task_id = %s and run_no < %s and kind = 'observation'"
+            " and (run_no, seq) > (%s, %s) order by run_no, seq limit %s",
+            [task_id, before_run, *after, _PAGE],
+        )
+        for row in rows:
+            after = (row["run_no"], row["seq"])
+            answer = tx.sealer.open(row["body"], turn_place(task_id, *after))
+            if answer["ok"] and not answer["trusted"]:
+                return True
+        more = len(rows) == _PAGE
+    return False
 
 
 async def turns(tx: Transaction, task_id: str) -> list[dict[str, Any]]:

@@ -53,6 +53,7 @@ PLAYBOOKS: dict[str, list[dict[str, Any]]] = {
     "hasty": [append("a", delay_s=30.0)],
     "flaky": [append("a", "log.append_keyed"), call("b", "flaky.flaky")],
     "hopeless": [call("a", "hopeless.flaky")],
+    "stained": [call("a", "log.big", bytes=3), call("b", "hopeless.flaky")],
     "asks": [append("a"), append("b", "log.append_keyed"), append("c")],
     "asks-briefly": [append("b", "log.append_keyed")],
     "halted": [append("a")],
@@ -68,13 +69,15 @@ def config(log: Path) -> dict[str, Any]:
         "append_keyed": {**WRITE, "inverse": INVERSE, "idempotent": True},
         "lookup": READ,
         "echo": READ,
+        "big": {"class": "read", "egress": False},  # and what it returns is not to be believed
     }
     agents: dict[str, Any] = {
         name: {"model": f"playbook:{name}", "tools": ["log.*", *([f"{name}.*"] if name in ODD else [])], "limits": FAST}
         for name in PLAYBOOKS
     }
     agents["hasty"]["limits"] = {**FAST, "max_duration": "1s"}
-    agents["hopeless"]["limits"] = {**FAST, "max_runs": 2}
+    agents["hopeless"]["limits"] = agents["stained"]["limits"] = {**FAST, "max_runs": 2}
+    agents["stained"]["tools"] = ["log.*", "hopeless.*"]
     agents["asks-briefly"]["approval_ttl"] = "1s"
     ask = {"when": {"agent": "asks*", "tool": "log.append_keyed"}, "then": "ask"}
     return {

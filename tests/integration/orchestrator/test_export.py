@@ -117,3 +117,11 @@ async def test_the_configuration_is_the_one_that_the_task_was_submitted_with(hou
     lines = [json.dumps(line) async for line in RunExport(house.control.database, later).lines(task_id)]
     (now,) = await exported(house, task_id)
     assert RecordedRun.read(lines) == [now]
+
+
+async def test_a_later_run_begins_with_the_taint_of_the_one_before(house: House) -> None:
+    task_id = await house.submit("stained", "export-stained")
+    await house.rest(task_id, "escalated")
+    first, second = await exported(house, task_id)
+    assert [call.tool for call in second.calls][-1:] == ["hopeless.flaky"]
+    assert (first.request.tainted, second.request.tainted) == (False, True)

@@ -76,3 +76,13 @@ async def test_a_halt_is_as_for_what_people_submit(house: House) -> None:
     finally:
         await house.control.halt("agent:simple", None, PERSON)
     assert (await house.rest(task_id))["state"] == "completed"
+
+
+async def test_a_recorded_run_says_that_it_began_tainted(house: House) -> None:
+    theirs = await started(house, "recorded", text="append recorded/a and then recorded/b")
+    ours = await house.submit("simple", "not-tainted")
+    for task_id, tainted in ((theirs, True), (ours, False)):
+        await house.rest(task_id, "completed")
+        (request,) = [line async for line in house.control.export_task(task_id, None) if line["type"] == "request"]
+        assert request.get("tainted", False) is tainted
+        assert ("tainted" in request) is tainted

@@ -80,7 +80,9 @@ def recordings(draw: st.DrawFn) -> RecordedRun:
     tools = draw(st.lists(names, max_size=3, unique=True))
     count = draw(st.integers(0, 4))
     plan = st.builds(PlannedCall, tool=words, args=objects, count=st.integers(1, 9))
-    found = RecordedRun(RecordedRequest(run=run, agent=draw(words), text=draw(words), inputs=draw(objects)))
+    found = RecordedRun(
+        RecordedRequest(run=run, agent=draw(words), text=draw(words), inputs=draw(objects), tainted=draw(st.booleans()))
+    )
     for tool in tools:
         contract = draw(st.none() | contracts)
         found.tools[tool] = RecordedTool(
@@ -107,7 +109,7 @@ def recordings(draw: st.DrawFn) -> RecordedRun:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(recordings(), max_size=2, unique_by=lambda run: run.run))
 def test_what_is_written_is_read(runs: list[RecordedRun]) -> None:
     text = "".join(text_of(run) for run in runs)
@@ -249,3 +251,11 @@ def test_calls_may_come_in_any_order_if_that_is_wanted() -> None:
     tools = a_run(a_call(1, path="a"), a_call(2, "files.list", path="b")).replay_tools(in_order=False)
     with pytest.raises(ReplayMismatch, match=r"the most similar call left is call 2 \(files\.list\): args\.path: rec"):
         tools.call("files.list", {"path": "c"})
+
+
+def test_a_run_that_began_untainted_is_written_as_ever_and_one_without_the_field_began_so() -> None:
+    for tainted in (False, True):
+        line = RecordedRequest(run="r", agent="a", text="go", tainted=tainted).to_json()
+        assert ("tainted" in line) is tainted
+    (run,) = RecordedRun.read([json.dumps(REQUEST)])
+    assert not run.request.tainted
