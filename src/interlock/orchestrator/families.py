@@ -119,12 +119,13 @@ async def cancel_left_over(database: Database) -> int:
     while True:
         async with database.transaction() as tx:
             found = await family_rows.left_over(tx)
+        before = cancelled
         for task_id, why in found:
             with contextlib.suppress(Conflict, NotFound):
                 async with database.transaction() as tx:
                     await handle(tx, task_id, CancelAsked(f"the task that gave it away, which {why}"))
                     cancelled += 1
-        if not found:
+        if cancelled == before:  # what is left now is somebody else's to cancel
             return cancelled
 
 

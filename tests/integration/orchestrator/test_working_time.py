@@ -43,7 +43,7 @@ async def held(fleet: Fleet, task_id: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1])
 async def test_killed_workers_use_the_time_up_together_and_the_call_ends_with_it(fleet: Fleet, seed: int) -> None:
     dice, key, worked_s, kills = Dice(seed), f"killed-{seed}", 0.0, 0
     task_id = await fleet.submit("probed", key, CALL_S, max_duration=f"{LIMIT_S}s")
