@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from interlock.model import ServerHealth, ToolDefinition, ToolLost, ToolRef, ToolResult, ToolUnavailable
+from interlock.model import ConfigError, ServerHealth, ToolDefinition, ToolLost, ToolRef, ToolResult, ToolUnavailable
 from interlock.resilience import Deadline
 from interlock.tools.delivery import Delivery
 from interlock.tools.host import wording
@@ -154,11 +154,19 @@ class HostedTools:
         await self._tell({"op": "cut_off", "runs": runs})
 
     async def _tell(self, message: Json) -> Json:
-        """Ask the tool host only if there is one; `{}` otherwise."""
+        """Ask the tool host only if there is one; `{}` otherwise. It may have calls of others who are dead."""
+        await self._meet()
         if self._link is not None and not self._link.over:
             with contextlib.suppress(ConnectionError):
                 return await self._exchange(self._link, message, _TELL_S)
         return {}
+
+    async def _meet(self) -> None:
+        """Connect to the tool host that runs, if there is one and this process has not done so."""
+        async with self._arriving:
+            if self._link is None and not self._left:
+                with contextlib.suppress(OSError, ToolUnavailable, ConfigError):
+                    self._link = await self._greet()
 
     async def release(self, run: str) -> None:
         """End the processes that servers have for one run; nothing to do when there is no tool host."""
