@@ -213,11 +213,12 @@ def test_a_configuration_is_applied_compared_and_gone_back_to(shell: Shell) -> N
         assert wrote["args"]["content"].startswith("# Hello, all")
         assert {worker["pid"] for worker in shell.json("status")["workers"]} == pids
         assert shell.json("config", "apply")["created"] is False
+        assert shell.json("undo", said["id"], "--wait")["task"]["state"] == "completed"
     finally:
         path.write_text(was)
         back = shell.json("config", "rollback", "1")
     assert (back["number"], back["content_of"], back["taken"]) == (3, 1, {"server": True, "workers": 2, "idle": []})
-    assert shell.run("config", "diff", "1").stdout == "version 1 and this folder are the same\n"
+    assert shell.run("config", "diff", "3").stdout == "version 3 and this folder are the same\n"
     events = [entry["event"] for entry in shell.json("audit", "list", "--limit", "1000")["items"]]
     assert (events.count("config.applied"), events.count("config.rolled_back")) == (2, 1)
     assert "no configuration version 9" in shell.refused("config", "diff", "9", status=1)

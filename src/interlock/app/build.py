@@ -71,7 +71,7 @@ def gateway_of(ground: Foundation, settings: Settings, project: Project, tools: 
     host = this_host(settings)
     executor_id = f"{GATEWAY}{host.name}-{host.pid}-{new_id()[-12:]}"
     database = ground.database
-    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}")
+    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}", machine=host.name)
     gate = Gate(database, project, tools, Checkpoint(database, Snapshots(tools)), pulse)
     lock = SessionLock(ground.conninfo, executor_id)
     presence = Presence("gateway", database, lock, host, pulse, project.sha256)
@@ -88,16 +88,17 @@ def worker_of(
     database = ground.database
     tools = hosted_tools(settings, project, env)
     checkpoint = Checkpoint(database, Snapshots(tools))
-    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}")
+    pulse = Pulse(host=f"{host.place}/{place_of(settings, project).folder.name}", machine=host.name)
     gate = Gate(database, project, tools, checkpoint, pulse)
     models = Models(project.config.models, project.playbooks, env, project.stored["playbooks"])
     older = OlderVersions(database, project, env)
     thinker = Thinker(database, gate, models, project.config.models.default, project.sha256, older.minds)
     lock = SessionLock(ground.conninfo, executor_id)
+    bound = any(server.host is not None for server in project.config.tools.values())
     worker = Worker(
         database=database,
-        engine=DbosEngine(ground.dispatcher_url, executor_id),
-        segments=Segments(database, project, gate, thinker, executor_id),
+        engine=DbosEngine(ground.dispatcher_url, executor_id, host.name, bound=bound),
+        segments=Segments(database, project, gate, thinker, executor_id, host.name),
         presence=Presence("worker", database, lock, host, pulse, project.sha256),
         concurrency=project.config.server.concurrency,
     )

@@ -16,18 +16,8 @@ from interlock.app.timeline import timeline_of
 from interlock.app.tokens import Tokens
 from interlock.app.tool_views import health_view
 from interlock.app.triggers import Triggers
-from interlock.app.views import (
-    approval_view,
-    call_view,
-    child_view,
-    run_view,
-    task_view,
-    undo_view,
-    when,
-    whole_id,
-    worker_view,
-    worker_warnings,
-)
+from interlock.app.views import approval_view, call_view, child_view, run_view, task_view, undo_view, when, whole_id
+from interlock.app.worker_views import fleet_note, worker_view, worker_warnings
 from interlock.config import Project, Secrets
 from interlock.model import Conflict, InterlockError, NotFound, Resolution, TaskState, UnknownAgent, UserError
 from interlock.store import (
@@ -376,14 +366,7 @@ class Control:
         async with self.database.transaction() as tx:
             workers = [row for row in await executor_rows.listing(tx) if not row["executor_id"].startswith(GATEWAY)]
             current = await version_rows.standing(tx)
-        idle = sum(worker["idle_because"] is not None for worker in workers)
-        return {
-            "ready": True,
-            "workers": len(workers) - idle,
-            "idle_workers": idle,
-            "config_current": current.sha256 in (None, self.project.sha256),
-            "note": f"{idle} of {len(workers)} workers take no tasks; interlock status says why" if idle else "",
-        }
+        return {"ready": True, **fleet_note(workers), "config_current": current.sha256 in (None, self.project.sha256)}
 
     def agents(self) -> list[dict[str, Any]]:
         """The agents of the project."""

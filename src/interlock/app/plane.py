@@ -56,23 +56,36 @@ class Plane:
 
     async def run(self) -> None:
         """Keep house, and follow what is applied, until cancelled."""
+        waking: asyncio.Task[None] | None = None  # of the first one, whoever started it wakes the tools
         while True:
             house = asyncio.create_task(keep_house(self.control), name="house")
             moving = asyncio.create_task(self._moved(), name="version")
             try:
                 await asyncio.wait({house, moving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for chore in (house, moving):
+                chores = [chore for chore in (house, moving, waking) if chore is not None]
+                for chore in chores:
                     chore.cancel()
-                await asyncio.gather(house, moving, return_exceptions=True)
+                await asyncio.gather(*chores, return_exceptions=True)
             if not house.cancelled():
                 house.result()
             await self.take(moving.result())
             log.info("version.taken sha256=%s", self.control.project.sha256[:12])
+            waking = asyncio.create_task(self._wake(self.control), name="tools")
+
+    async def _wake(self, control: Control) -> None:
+        """Start the tool servers; those of the version before may have to end first."""
+        told = ""
+        while True:
             try:
-                await wake_tools(self.control)
-            except InterlockError as error:  # the watch over the tools comes back to it
-                log.warning("tools.delayed error=%s", error.message)
+                for problem in await wake_tools(control):
+                    log.warning("tools.not_awake problem=%s", problem)
+                return
+            except InterlockError as error:
+                if error.message != told:
+                    told = error.message
+                    log.warning("tools.delayed error=%s", told)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _moved(self) -> Project:
         """Wait until there is another configuration that this machine can carry out."""

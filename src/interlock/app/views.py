@@ -42,6 +42,7 @@ def task_view(task: Task) -> dict[str, Any]:
         "tainted": task.tainted,
         "submitted_by": task.submitted_by,
         "worker": task.executor_id,
+        "host": task.host,
         "retry_of": task.retry_of,
         "parent": task.parent_id,
         "config_sha256": task.config_sha256,
@@ -133,26 +134,3 @@ def run_view(row: Row, costs_usd: Mapping[int, float]) -> dict[str, Any]:
         "ended_at": when(row["ended_at"]),
         "cost_usd": round(costs_usd.get(row["run_no"], 0.0), 6),
     }
-
-
-def worker_view(row: Row) -> dict[str, Any]:
-    """A worker; `idle_because` says why it takes no tasks, if it does not."""
-    return {
-        "id": row["executor_id"],
-        "host": row["host"].partition("@")[0],
-        "pid": row["pid"],
-        "heartbeat_at": when(row["heartbeat_at"]),
-        "config_sha256": row["config_sha256"],
-        "idle_because": row["idle_because"],
-    }
-
-
-def worker_warnings(rows: Sequence[Row]) -> list[str]:
-    """Why tasks stay in the queue, or wait longer than they must."""
-    if not rows:
-        return ["no worker runs: tasks stay in the queue"]
-    idle = [row for row in rows if row["idle_because"] is not None]
-    told = [
-        f"worker {row['host'].partition('@')[0]}:{row['pid']} takes no tasks: {row['idle_because']}" for row in idle
-    ]
-    return ["no worker takes tasks: they stay in the queue", *told] if len(idle) == len(rows) else told

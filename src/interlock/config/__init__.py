@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from interlock.config.check_faults import read_checks, servers_for
     from interlock.config.check_schema import CheckConfig
     from interlock.config.loading import MissingVariable, Project, load_project, missing_env
+    from interlock.config.machines import host_of
     from interlock.config.mcp_json import McpServers, read_mcp_json, server_name
     from interlock.config.schedule_schema import ScheduleConfig
     from interlock.config.schema import (
@@ -115,6 +116,7 @@ __all__ = [
     "ensure_token",
     "expand_env",
     "fault_point",
+    "host_of",
     "is_header_name",
     "is_requirement",
     "load_project",
@@ -150,6 +152,7 @@ if not TYPE_CHECKING:
             check_faults,
             check_schema,
             loading,
+            machines,
             mcp_json,
             schedule_schema,
             schema,
@@ -171,6 +174,7 @@ if not TYPE_CHECKING:
             yaml_marks,
             yaml_models,
             mcp_json,
+            machines,
             loading,
         )
         for module in modules:

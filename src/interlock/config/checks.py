@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from interlock.config.check_faults import check_faults
 from interlock.config.fault_parts import Fault, Known, expect_faults, pattern_faults, tool_faults
+from interlock.config.machines import two_hosts
 from interlock.config.problems import Problem, quoted
 from interlock.config.schema import Config, PlanEntryConfig, RuleConfig
 from interlock.config.secrets import SECRET, secret_fault
@@ -124,6 +125,10 @@ def _agent_faults(config: Config, known: Known) -> Iterator[Fault]:
             if other not in config.agents:
                 wanted = did_you_mean(other, sorted(config.agents)) or "expected one that is"
                 yield (*loc, "delegates", index), f"no agent {quoted(other)} is configured; {wanted}"
+        apart = two_hosts(agent, config)
+        if apart is not None:
+            one, other = (f"{server} (on {config.tools[server].host})" for server in apart)
+            yield (*loc, "tools"), f"found tools of {one} and of {other}; expected those of one machine"
         for index, entry in enumerate(agent.plan):
             yield from _plan_faults(entry, known, (*loc, "plan", index))
         for index, check in enumerate(agent.verify):

@@ -16,7 +16,7 @@ HIDDEN = "(not stored)"
 CODE = "code_sha256"
 SANDBOX = "policy.sandbox"
 # What the gate judges by; everything else of a tool server is what its process is started with.
-OF_ALL = frozenset({"contracts", "required", "trusted_hints", "staging", "breaker", "test"})
+OF_ALL = frozenset({"contracts", "required", "trusted_hints", "staging", "host", "breaker", "test"})
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?i:(?<=password=))[^\s'&]+")
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|password|passwd|auth")

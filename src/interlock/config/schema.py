@@ -231,6 +231,7 @@ class ServerConfig(Strict):
         concurrency: runs that one worker does at a time.
         running: tasks of all agents together that may run at a time, over all workers.
         retention: how long what is over is kept.
+        lost_host_after: without a worker of a machine for so long, the tasks that can only run there go to a person.
     """
 
     port: Annotated[int, Field(ge=0, le=65_535)] = 7440
@@ -238,6 +239,7 @@ class ServerConfig(Strict):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     running: Annotated[int, Field(ge=1, le=100_000)] | None = None
     retention: RetentionConfig = RetentionConfig()
+    lost_host_after: PositiveDurationS = 300.0
 
 
 class Config(Strict):

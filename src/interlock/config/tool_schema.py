@@ -138,6 +138,9 @@ class ToolServerConfig(Strict):
         trusted_hints: its MCP hints may lower a class; by default they only raise.
         scope: `host` shares one process between all runs; `run` starts one for each run and ends it after it.
         staging: the server on which write and destructive calls are tried first.
+        host: the machine that its files are on, by its name (`INTERLOCK_HOST`): tasks of agents that may see its tools
+            run only there, and so does their undo. `first`: each task stays on the machine that begins it. Without it,
+            every machine has the same files, as on a shared volume.
         start_timeout: how long it may take until it lists its tools.
         call_timeout: how long one call may take.
         idle_timeout: without a call for so long it is stopped, until it is needed again.
@@ -170,6 +173,7 @@ class ToolServerConfig(Strict):
     trusted_hints: bool = False
     scope: Literal["host", "run"] = "host"
     staging: Name | None = None
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
     start_timeout: PositiveDurationS = 60.0
     call_timeout: PositiveDurationS = 60.0
     idle_timeout: PositiveDurationS | None = None

@@ -80,7 +80,7 @@ class Gate:
         self._pulse = pulse or Pulse()
         self.policy = Policy(project.config.policy)
         self._delegation = Delegation(database, project.config, self.policy)
-        self._judge = Judge(database, project, toolbox, self.policy)
+        self._judge = Judge(database, project, toolbox, self.policy, self._pulse.machine)
         twins = {name: server.staging for name, server in self._servers.items() if server.staging is not None}
         self._trials = Trials(database, toolbox, checkpoint.snapshots, twins)
         self._shelter = Shelter(database, self._servers)

@@ -30,12 +30,17 @@ from interlock.tools import Tools
 
 @dataclass(frozen=True)
 class Judge:
-    """Says what a call is and what the policy says of it; makes no call and writes nothing."""
+    """Says what a call is and what the policy says of it; makes no call and writes nothing.
+
+    Attributes:
+        machine: whose tool servers get the calls; empty where that does not matter.
+    """
 
     database: Database
     project: Project
     toolbox: Tools
     policy: Policy
+    machine: str = ""
     _contracts: dict[ToolRef, ToolContract] = field(default_factory=dict)
 
     def contract(self, ref: ToolRef) -> ToolContract:
@@ -54,12 +59,13 @@ class Judge:
         """Find a tool and what is declared of it.
 
         Raises:
-            ToolRefused: there is no such server or tool.
+            ToolRefused: there is no such server or tool, or its files are on another machine.
             Unavailable: its server is not ready.
         """
         server = self.project.config.tools.get(ref.server)
         if server is None:
             raise ToolRefused(f"there is no tool server '{ref.server}'")
+        validate.check_host(subject, ref, server.host, self.machine)
         definitions = await self.toolbox.definitions(ref.server)
         found = next((definition for definition in definitions if definition.ref == ref), None)
         if found is None:

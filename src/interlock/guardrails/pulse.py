@@ -19,10 +19,12 @@ class Pulse:
     Attributes:
         until_s: the moment, on the monotonic clock, after which it sends none any more.
         host: where it is, and so whose tool servers get its calls.
+        machine: the name of the machine that it runs on; empty where that does not matter.
     """
 
     until_s: float = math.inf
     host: str = ""
+    machine: str = ""
 
     def beat(self, at_s: float) -> None:
         """A heartbeat was committed that began at `at_s` of the monotonic clock."""

@@ -4,9 +4,19 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from interlock.guardrails.case import Case
+from interlock.guardrails.case import Case, Subject
 from interlock.guardrails.pinned import Pinned
-from interlock.model import Conflict, TaskKind, ToolDefinition, ToolRefused, UserError, canonical_json, canonical_sha256
+from interlock.model import (
+    FIRST_HOST,
+    Conflict,
+    TaskKind,
+    ToolDefinition,
+    ToolRef,
+    ToolRefused,
+    UserError,
+    canonical_json,
+    canonical_sha256,
+)
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -34,6 +44,22 @@ def check_grant(case: Case) -> None:
         return
     if not any(fnmatchcase(str(case.ref), pattern) for pattern in case.subject.agent.tools):
         raise ToolRefused(f"{case.ref} is not among the tools of agent '{case.subject.name}'")
+
+
+def check_host(subject: Subject, ref: ToolRef, bound: str | None, machine: str) -> None:
+    """Refuse a tool whose files are on another machine; `bound` is what is configured, `machine` where this process runs.
+
+    Raises:
+        ToolRefused: they are.
+    """
+    if bound is None or not machine:
+        return
+    where = subject.task.host if bound == FIRST_HOST else bound
+    if where == machine:
+        return
+    if where in (None, FIRST_HOST):
+        raise ToolRefused(f"{ref} works on files of one machine, and this task is not bound to any")
+    raise ToolRefused(f"the files of {ref} are on the machine '{where}', and this is '{machine}'")
 
 
 def check_pin(definition: ToolDefinition, pinned: str | None) -> None:

@@ -106,6 +106,7 @@ from interlock.model.life import (
     StopCause,
     Stopped,
     StopSegment,
+    Stranded,
     Verified,
     WorkerLost,
 )
@@ -120,6 +121,7 @@ from interlock.model.record import (
 )
 from interlock.model.task import (
     FINAL_STATES,
+    FIRST_HOST,
     Ancestor,
     Lease,
     Origin,
@@ -163,6 +165,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINAL_STATES",
+    "FIRST_HOST",
     "GENESIS",
     "MODEL_NAME_LIMIT",
     "RECORD_VERSION",
@@ -263,6 +266,7 @@ __all__ = [
     "StopCause",
     "StopSegment",
     "Stopped",
+    "Stranded",
     "Task",
     "TaskKind",
     "TaskLimits",

@@ -163,6 +163,13 @@ class WorkerLost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Stranded:
+    """The one machine that the task can run on is lost."""
+
+    reason: str
+
+
 class Resolution(StrEnum):
     """What a person does with an escalated task.
 
@@ -206,6 +213,7 @@ Event: TypeAlias = (
     | Stopped
     | CancelAsked
     | WorkerLost
+    | Stranded
     | Resolved
 )
 

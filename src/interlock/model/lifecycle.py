@@ -33,6 +33,7 @@ from interlock.model.life import (
     StopCause,
     Stopped,
     StopSegment,
+    Stranded,
     Verified,
     WorkerLost,
 )
@@ -210,6 +211,13 @@ def _worker_lost(life: Life, event: Event) -> Step:
     return _next_segment(after, S.QUEUED, f"{event.reason}; another worker takes over")
 
 
+def _stranded(life: Life, event: Event) -> Step:
+    assert isinstance(event, Stranded)
+    if life.cancel_requested:
+        return _finish(life, S.CANCELLED, life.reason)
+    return _escalate(life, event.reason)
+
+
 def _resolved(life: Life, event: Event) -> Step:
     assert isinstance(event, Resolved)
     reason = f"{event.resolution} by {event.by}: {event.reason}"
@@ -245,6 +253,7 @@ TRANSITIONS: dict[tuple[TaskState, type[Event]], Callable[[Life, Event], Step]] 
     **{(state, CancelAsked): _cancel_now for state in (*_WAITING, S.WAITING_APPROVAL, S.WAITING_CHILDREN, S.ESCALATED)},
     **{(state, CancelAsked): _cancel_running for state in _HELD},
     **{(state, WorkerLost): _worker_lost for state in (*_HELD, *_WAITING)},
+    **{(state, Stranded): _stranded for state in _WAITING},
     (S.ESCALATED, Resolved): _resolved,
 }
 
@@ -276,5 +285,6 @@ _VERB: dict[type[Event], str] = {
     Stopped: "stopping",
     CancelAsked: "cancelling",
     WorkerLost: "a takeover",
+    Stranded: "losing its machine",
     Resolved: "resolving",
 }

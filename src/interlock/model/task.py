@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+FIRST_HOST = "first"  # instead of a machine's name: whichever begins a task
+
 
 class TaskState(StrEnum):
     """Where a task is in its life; the last five are final."""
@@ -141,6 +143,7 @@ class TaskRequest:
         checks: what its result must pass besides the checks of its agent; each in the shape of `verify:`.
         tainted: somebody outside wrote the inputs, so the task counts from the beginning as one that has read
             something untrusted.
+        host: where it must run; None: where its agent may.
     """
 
     agent: str
@@ -154,6 +157,7 @@ class TaskRequest:
     undo_of: dict[str, str] | None = None
     checks: tuple[dict[str, Any], ...] = ()
     tainted: bool = False
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,7 @@ class Task:
     parent_id: str | None = None
     parent_call: str | None = None
     lineage: tuple[Ancestor, ...] = ()
+    host: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from interlock.store import mark_prepared, prepared, preparing
 
 RunSegment: TypeAlias = Callable[[str, int], Awaitable[dict[str, str]]]
 POLL_S = 0.1  # half of it is what a task waits for an idle worker, and asking is what an idle worker costs
+SELDOM_S = 2.0  # where no server is bound to a machine, but tasks of before may be
 STOP_TIMEOUT_S = 15.0
 IDLE_TRANSACTION_S = 15.0  # so that a process that is stopped does not keep rows locked for long
 _PART = "dbos"
@@ -21,6 +22,10 @@ _PART = "dbos"
 
 class Engine(Protocol):
     """Takes segments that are due and runs a bounded number of them at a time."""
+
+    def load(self) -> None:
+        """Import what it needs, which takes seconds on a busy machine."""
+        ...
 
     async def start(self, run: RunSegment, concurrency: int) -> None:
         """Begin to take segments."""
@@ -51,9 +56,26 @@ def prepare_dispatcher(owner_conninfo: str, owner_url: str, app_role: str) -> No
 class DbosEngine:
     """DBOS Transact 3.4, once per process."""
 
-    def __init__(self, app_url: str, executor_id: str) -> None:
+    def __init__(self, app_url: str, executor_id: str, host: str | None = None, *, bound: bool = False) -> None:
+        """Nothing is started yet.
+
+        Args:
+            app_url: of the database.
+            executor_id: the name of this process.
+            host: the machine whose own segments it takes too.
+            bound: whether there are likely to be any, so that they are looked for as often as others.
+        """
         self._url = app_url
         self._executor_id = executor_id
+        self._polls = {dispatch.QUEUE: POLL_S}
+        if host is not None:
+            self._polls[dispatch.queue_of(host)] = POLL_S if bound else SELDOM_S
+
+    def load(self) -> None:
+        """Import what it needs, which takes seconds on a busy machine."""
+        import dbos
+
+        del dbos
 
     async def start(self, run: RunSegment, concurrency: int) -> None:
         """Begin to take segments."""
@@ -77,14 +99,12 @@ class DbosEngine:
         async def segment(task_id: str, segment_no: int) -> dict[str, Any]:
             return dict(await run(task_id, segment_no))
 
-        DBOS.listen_queues([dispatch.QUEUE])
+        DBOS.listen_queues(list(self._polls))
         DBOS.launch()
-        await DBOS.register_queue_async(
-            dispatch.QUEUE,
-            worker_concurrency=concurrency,
-            polling_interval_sec=POLL_S,
-            on_conflict="always_update",
-        )
+        for queue, poll_s in self._polls.items():
+            await DBOS.register_queue_async(
+                queue, worker_concurrency=concurrency, polling_interval_sec=poll_s, on_conflict="always_update"
+            )
 
     async def stop(self, patience_s: float) -> None:
         """Take no more segments, wait for those in hand, and disconnect."""

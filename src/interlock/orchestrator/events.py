@@ -180,7 +180,10 @@ async def enqueue(tx: Transaction, task: Task, segment_no: int, delay_s: float =
         return
     remaining_s = max(0.0, task.limits.max_duration_s - task.worked_s)
     await dispatch_rows.enqueue(
-        tx, Segment(task.id, segment_no, task.virtual_deadline, delay_s, timeout_s=remaining_s + BACKSTOP_S)
+        tx,
+        Segment(
+            task.id, segment_no, task.virtual_deadline, delay_s, timeout_s=remaining_s + BACKSTOP_S, host=task.host
+        ),
     )
 
 

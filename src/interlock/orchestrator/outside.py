@@ -365,7 +365,7 @@ class OutsideRuns:
 
     @property
     def _tasks(self) -> OutsideTasks:
-        return OutsideTasks(self.database, self.project, self.gate, self.presence.executor_id)
+        return OutsideTasks(self.database, self.project, self.gate, self.presence.executor_id, self.presence.host.name)
 
 
 def _key(token: AgentToken) -> str:

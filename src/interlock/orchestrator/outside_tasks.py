@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from interlock.config import AgentConfig, Project
 from interlock.guardrails import Gate, Subject
 from interlock.model import (
+    FIRST_HOST,
     Answered,
     Blocked,
     Call,
@@ -62,6 +63,7 @@ class OutsideTasks:
     project: Project
     gate: Gate
     executor_id: str
+    host: str = ""
 
     async def open(self, token: AgentToken) -> Opened:
         """Hold the task of a token, which is made if it has none.
@@ -128,6 +130,8 @@ class OutsideTasks:
             raise Conflict(f"a person must decide first: {task.state_reason}", hint=f"interlock tasks show {task.id}")
         if not task.state.held:
             await handle(tx, task.id, Claimed(task.segment_no), self._actor)
+        if task.host == FIRST_HOST and self.host:
+            await task_rows.bind(tx, task.id, self.host)
         lease = await task_rows.take_lease(tx, task, self.executor_id)
         body = await task_rows.request_of(tx, task.id)
         task = await task_rows.get(tx, task.id)

@@ -1,9 +1,9 @@
 """Tasks that may not begin now are set aside, and go on by themselves when they may: after a halt, a pause, a full house."""
 
 from interlock.config import Config
-from interlock.model import Released
+from interlock.model import FIRST_HOST, Released, Task
 from interlock.orchestrator.events import handle
-from interlock.store import Database, Transaction, parking_rows, task_rows
+from interlock.store import Database, Transaction, parking_rows, task_rows, version_rows
 
 AT_ONCE = 100
 
@@ -42,3 +42,13 @@ async def _places(tx: Transaction, room: parking_rows.Room, agent: str) -> int:
         if cap is not None:
             places = min(places, cap - await parking_rows.running(tx, whose))
     return max(0, places)
+
+
+async def elsewhere(tx: Transaction, task: Task, config_sha256: str, host: str) -> parking_rows.Obstacle | None:
+    """Why a worker leaves a task to others: it is about to take another configuration, or has not the task's files."""
+    active = (await version_rows.standing(tx)).sha256
+    if active not in (None, config_sha256):
+        return parking_rows.Obstacle("version", "another configuration was applied; a worker that has it begins")
+    if task.host not in (None, FIRST_HOST, host):
+        return parking_rows.Obstacle("host", f"its files are on the machine '{task.host}'; a worker there begins")
+    return None

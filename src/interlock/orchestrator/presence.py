@@ -13,7 +13,7 @@ from typing import Literal
 from interlock.audit import record
 from interlock.guardrails import Pulse
 from interlock.model import AuditEntry, Unavailable
-from interlock.store import Arrival, Database, SessionLock, executor_rows
+from interlock.store import Arrival, Database, SessionLock, Transaction, executor_rows, host_rows
 
 BEAT_EVERY_S = 5.0
 BUSY_BEAT_S = 1.0  # with tasks in hand: were it to die, this is how far off their working time could be
@@ -75,6 +75,7 @@ class Presence:
             at_s = time.monotonic()
             async with self.database.transaction() as tx:
                 await executor_rows.register(tx, self._arrival)
+                await self._show_host(tx)
                 await record(tx, self._entry("joined"))
             self.pulse.beat(at_s)
             self._last_beat_s = at_s
@@ -99,6 +100,7 @@ class Presence:
         at_s = time.monotonic()
         async with self.database.transaction() as tx:
             self.joined = await executor_rows.beat(tx, self.executor_id)
+            await self._show_host(tx)
         if self.joined:
             self.pulse.beat(at_s)
         else:
@@ -127,6 +129,10 @@ class Presence:
                     await executor_rows.remove(tx, self.executor_id)
                     await record(tx, self._entry("left"))
         await self.lock.release()
+
+    async def _show_host(self, tx: Transaction) -> None:
+        if self.kind == "worker" and self.idle_because is None:
+            await host_rows.seen(tx, self.host.name)
 
     @property
     def _arrival(self) -> Arrival:

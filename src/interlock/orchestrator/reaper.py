@@ -8,6 +8,7 @@ it did not: it is in doubt at once. Only of a process that is seen to be gone is
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +21,13 @@ from interlock.model import (
     CallState,
     Conflict,
     NotFound,
+    Stranded,
     Unavailable,
     WorkerLost,
 )
 from interlock.orchestrator.events import handle
 from interlock.orchestrator.presence import BUSY_BEAT_S
-from interlock.store import Database, Row, Transaction, call_rows, dispatch_rows, executor_rows, task_rows
+from interlock.store import Database, Row, Transaction, call_rows, dispatch_rows, executor_rows, host_rows, task_rows
 
 log = logging.getLogger("interlock.reaper")
 DEAD_STATES = "ZX"
@@ -142,6 +144,28 @@ async def _doubt_sent_calls(tx: Transaction, task_id: str, reason: str) -> None:
     for call in await call_rows.of_task(tx, task_id):
         if call.state is CallState.STARTED and call.action_class is not ActionClass.READ:
             await doubt(tx, call, "system:reaper", f"{reason}, and may still be at work on it")
+
+
+async def give_up_stranded(database: Database, after_s: float) -> int:
+    """Tasks whose only machine has had no worker for a while go to a person; how many."""
+    given_up = 0
+    async with database.transaction() as tx:
+        if not await executor_rows.claim_reaper(tx):
+            return 0
+        for row in await host_rows.stranded(tx, after_s):
+            with suppress(Conflict, NotFound):  # it moved on at this very moment
+                await handle(tx, str(row["id"]), Stranded(_lost(row, after_s)), "system:reaper")
+                given_up += 1
+    return given_up
+
+
+def _lost(row: Row, after_s: float) -> str:
+    known = row["silent_s"] is not None
+    heard = f"has had no worker for {after_s:g} s" if known else "never had a worker"
+    return (
+        f"its files are on the machine '{row['host']}', which {heard}; start `interlock worker` there, then:"
+        f" interlock tasks resolve {row['id']} --retry --reason TEXT"
+    )
 
 
 async def _adopt_orphans(tx: Transaction, older_than_s: float) -> int:

@@ -13,6 +13,7 @@ from interlock.config import AgentConfig, CheckConfig, Project, fault_point
 from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
     FINAL_STATES,
+    FIRST_HOST,
     ActionClass,
     Answered,
     Blocked,
@@ -46,7 +47,7 @@ from interlock.orchestrator.families import hand_over, no_effect_left, take_back
 from interlock.orchestrator.history import History
 from interlock.orchestrator.in_hand import HAND_OVER_S, LET_GO_S, Active, Ended, look_at, overdue
 from interlock.orchestrator.judge import SecondAgent
-from interlock.orchestrator.parking import release_parked, room_of
+from interlock.orchestrator.parking import elsewhere, release_parked, room_of
 from interlock.orchestrator.typed_result import told
 from interlock.orchestrator.verify import Asked, Passed, Unmade, Verdict, Verification, Wrong
 from interlock.store import (
@@ -74,6 +75,7 @@ class Segments:
     gate: Gate
     thinker: Thinker
     executor_id: str
+    host: str = ""
     active: dict[str, Active] = field(default_factory=dict)
 
     async def run(self, task_id: str, segment_no: int) -> dict[str, str]:
@@ -118,7 +120,8 @@ class Segments:
         async with self.database.at_once() as tx:
             known = await segment_rows.look(tx, task_id)
             task = None
-            if self._room(known.task) == parking_rows.Room():  # else places are counted, one who asks after the other
+            # else where it is bound is written first, and places are counted, one who asks after the other
+            if known.task.host in (None, self.host) and self._room(known.task) == parking_rows.Room():
                 stops = parking_rows.stops_of(known.task)
                 along = Along(taker=self.executor_id, unless=stops, config_sha256=self.project.sha256)
                 task = await move_on(tx, known.task, Claimed(segment_no), self._actor, along)
@@ -127,20 +130,16 @@ class Segments:
             return lease, replace(known, task=task)
         async with self.database.transaction() as tx:
             task = await task_rows.get(tx, task_id, lock=True)
-            obstacle = await self._other_version(tx) or await parking_rows.obstacle(tx, task, self._room(task))
+            obstacle = await elsewhere(tx, task, self.project.sha256, self.host)
+            obstacle = obstacle or await parking_rows.obstacle(tx, task, self._room(task))
+            if obstacle is None and task.host == FIRST_HOST:
+                await task_rows.bind(tx, task_id, self.host)
             event = Claimed(segment_no) if obstacle is None else PutOff(segment_no, obstacle.kind, obstacle.reason)
             life = await handle(tx, task_id, event, self._actor)
             if not life.state.held:
                 return None
             lease = await task_rows.take_lease(tx, await task_rows.get(tx, task_id), self.executor_id)
             return lease, await segment_rows.look(tx, task_id)
-
-    async def _other_version(self, tx: Transaction) -> parking_rows.Obstacle | None:
-        """A worker that is about to take another version leaves a task to those that have it."""
-        active = (await version_rows.standing(tx)).sha256
-        if active is None or active == self.project.sha256:
-            return None
-        return parking_rows.Obstacle("version", "another configuration was applied; a worker that has it begins")
 
     async def _let_others_in(self) -> None:
         with contextlib.suppress(Unavailable):  # else the next round of the housekeeping does it

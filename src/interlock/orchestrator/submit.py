@@ -1,11 +1,11 @@
 """Admission: a request becomes a task and its first segment in one commit, or is the task that runs already."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from interlock.audit import compose
-from interlock.config import AgentConfig, Project, new_id, read_checks
+from interlock.config import AgentConfig, Project, host_of, new_id, read_checks
 from interlock.guardrails import UndoPlan, blobs_of, mark_impossible, plan_undo, proposal_of
 from interlock.model import (
     AuditEntry,
@@ -144,7 +144,11 @@ def admission_of(
         f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
     )
     key = dedupe_key_of(request)
-    new = NewTask(new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of, above)
+    agent = None if request.kind is TaskKind.UNDO else project.config.agents.get(request.agent)
+    host = request.host if agent is None else host_of(agent, project.config)
+    new = NewTask(
+        new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of, above, host
+    )
     detail = {
         "agent": request.agent,
         "kind": request.kind,
@@ -154,11 +158,10 @@ def admission_of(
         **({"parent": above.parent_id, "parent_call": above.call_id} if above else {}),
     }
     # A queue without a bound only hides that nobody keeps up.
-    agent = project.config.agents.get(request.agent) if request.kind is TaskKind.AGENT and above is None else None
     return Admission(
         new,
         compose(AuditEntry("task.submitted", by, {"task": new.id}, detail), now),
-        backlog=None if agent is None else agent.backlog,
+        backlog=agent.backlog if agent is not None and request.kind is TaskKind.AGENT and above is None else None,
         timeout_s=None if request.kind is TaskKind.OUTSIDE else limits.max_duration_s + BACKSTOP_S,
         delay_s=delay_s,
     )
@@ -206,7 +209,8 @@ async def admit_undo(
     origin: Origin | None = None,
 ) -> Submitted:
     """Take in the reversal of what a plan can take back."""
-    request = _undo_request(project, plan, target)
+    host = (await task_rows.get(tx, target[0])).host
+    request = replace(_undo_request(project, plan, target), host=host)
     submitted = await admit(tx, project, request, TaskLimits(max_runs=3, max_turns=len(plan.steps) + 2), by, origin)
     blobs = [sha256 for call in plan.steps for sha256 in blobs_of(call.before)]
     await catalog_rows.use_blobs(tx, submitted.task.id, blobs)

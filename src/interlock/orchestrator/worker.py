@@ -14,7 +14,7 @@ from interlock.orchestrator.engine import Engine
 from interlock.orchestrator.families import tend
 from interlock.orchestrator.parking import release_parked
 from interlock.orchestrator.presence import Host, Presence
-from interlock.orchestrator.reaper import reap
+from interlock.orchestrator.reaper import give_up_stranded, reap
 from interlock.orchestrator.segment import Segments
 from interlock.store import Database, dispatch_rows, task_rows, version_rows
 
@@ -39,6 +39,7 @@ async def housekeeping(database: Database, host: Host, project: Project) -> None
             await expire_approvals(database)
             await release_parked(database, project.config)
             await tend(database)
+            await give_up_stranded(database, project.config.server.lost_host_after)
             if rounds % 600 == 0:
                 async with database.transaction() as tx:
                     await dispatch_rows.purge(tx, FORGET_AFTER_S)
@@ -85,6 +86,7 @@ class Worker:
         Raises:
             DatabaseUnavailable: the database stayed away, so that this worker no longer counts as alive.
         """
+        await asyncio.to_thread(self.engine.load)  # before others count on its heartbeats
         await self.presence.ensure()
         chores = [
             asyncio.create_task(self._watch(stop), name="watch"),

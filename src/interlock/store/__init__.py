@@ -18,6 +18,7 @@ from interlock.store import declines as decline_rows
 from interlock.store import dispatch as dispatch_rows
 from interlock.store import executors as executor_rows
 from interlock.store import families as family_rows
+from interlock.store import hosts as host_rows
 from interlock.store import parking as parking_rows
 from interlock.store import rates as rate_rows
 from interlock.store import retention as retention_rows
@@ -112,6 +113,7 @@ __all__ = [
     "dispatch_rows",
     "executor_rows",
     "family_rows",
+    "host_rows",
     "mark_prepared",
     "migrate",
     "migrations",

@@ -21,10 +21,10 @@ _ADMIT: LiteralString = """
 with made as (
   insert into task (id, agent, kind, request, request_sha256, state, state_reason, priority, virtual_deadline,
       dedupe_key, limits, config_sha256, submitted_by, retry_of, not_before, tainted, parent_id, parent_call, lineage,
-      above, created_at, changed_at)
+      above, host, created_at, changed_at)
     select %(id)s, %(agent)s, %(kind)s, %(request)s, %(request_sha256)s, %(state)s, %(reason)s, %(priority)s,
       %(deadline)s, %(dedupe_key)s, %(limits)s, %(config)s, %(by)s, %(retry_of)s, %(not_before)s, %(tainted)s,
-      %(parent)s, %(parent_call)s, %(lineage)s, %(above)s,
+      %(parent)s, %(parent_call)s, %(lineage)s, %(above)s, %(host)s,
       %(now)s, %(now)s
     where %(backlog)s::bigint is null or %(backlog)s::bigint > (
       select coalesce(sum(b.waiting), 0) from backlog b where b.tenant = 'default' and b.agent = %(agent)s)
@@ -108,6 +108,7 @@ def _params(tx: Transaction, admission: Admission) -> Params:
         "parent_call": origin.call_id if origin else None,
         "lineage": Jsonb([asdict(above) for above in lineage]),
         "above": [scope for above in lineage for scope in (above.scope, f"agent:{above.agent}")],
+        "host": new.host,
         "now": now,
         "backlog": admission.backlog,
         "note": seal("", f"run.note:{new.id}:1"),
@@ -120,7 +121,7 @@ def _params(tx: Transaction, admission: Admission) -> Params:
         "timeout": None if timeout_s is None else int(timeout_s * 1000),
         "delay": int((now.timestamp() + admission.delay_s) * 1000) if delayed else None,
         "workflow": dispatch.WORKFLOW,
-        "queue": dispatch.QUEUE,
+        "queue": dispatch.queue_of(new.host),
         "version": dispatch.PROTOCOL_VERSION,
         "application": dispatch.APPLICATION,
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from interlock.model import FIRST_HOST
 from interlock.store.database import Row, Transaction
 
 QUEUE = "run"
@@ -19,11 +20,17 @@ class Segment:
     priority: int
     delay_s: float = 0.0
     timeout_s: float | None = None
+    host: str | None = None
 
     @property
     def workflow_id(self) -> str:
         """The id under which it is dispatched; the same one twice is one run."""
         return f"{self.task_id}:{self.segment_no}"
+
+
+def queue_of(host: str | None) -> str:
+    """The queue that the workers of a machine, or all of them, take segments from."""
+    return QUEUE if host in (None, FIRST_HOST) else f"{QUEUE}@{host}"
 
 
 async def enqueue(tx: Transaction, segment: Segment) -> None:
@@ -37,7 +44,7 @@ async def enqueue(tx: Transaction, segment: Segment) -> None:
         " delay_until_epoch_ms => %(delay)s, application_name => %(application)s)",
         {
             "workflow": WORKFLOW,
-            "queue": QUEUE,
+            "queue": queue_of(segment.host),
             "task": segment.task_id,
             "no": segment.segment_no,
             "id": segment.workflow_id,

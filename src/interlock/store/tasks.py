@@ -28,7 +28,7 @@ REASON_CHARS = 2000
 
 @dataclass(frozen=True)
 class NewTask:
-    """All that a task row begins with."""
+    """All that a task row begins with; `host` is the machine that it must run on, `first` the one that begins it."""
 
     id: str
     request: TaskRequest
@@ -40,6 +40,7 @@ class NewTask:
     reason: str
     retry_of: str | None = None
     origin: Origin | None = None
+    host: str | None = None
 
 
 def virtual_deadline(priority: int, at: datetime.datetime) -> int:
@@ -210,6 +211,11 @@ async def take_lease(tx: Transaction, task: Task, executor_id: str) -> Lease:
     return Lease(task.id, row["run_no"], row["segment_no"], row["epoch"], executor_id)
 
 
+async def bind(tx: Transaction, task_id: str, host: str) -> None:
+    """From now on a locked task runs on this machine only."""
+    await tx.run("update task set host = %s where id = %s", [host, task_id])
+
+
 async def add_worked(tx: Transaction, task_id: str, seconds: float) -> None:
     """Count working time."""
     await tx.run("update task set worked_s = worked_s + %s where id = %s", [seconds, task_id])
@@ -336,6 +342,7 @@ def task_of(tx: Transaction, row: Row) -> Task:
             "agent", "priority", "run_no", "segment_no", "epoch", "crashes", "worked_s",
             "cancel_requested", "config_sha256", "submitted_by", "created_at", "changed_at", "started_at",
             "finished_at", "not_before", "dedupe_key", "executor_id", "tainted", "virtual_deadline", "rung", "parked",
+            "host",
         )
     }  # fmt: skip
     return Task(

@@ -47,6 +47,7 @@ def test_no_secret_is_stored_but_references_are(tmp_path: Path) -> None:
         ({"contracts": {"x": {"class": "read"}}}, False),
         ({"breaker": {"failures": 2}}, False),
         ({"required": False}, False),
+        ({"host": "alpha"}, False),
     ],
 )
 def test_a_machine_has_what_starts_its_servers_and_nothing_else(

@@ -32,6 +32,7 @@ from interlock.model import (
     StartRun,
     StopCause,
     Stopped,
+    Stranded,
     TaskLimits,
     TaskState,
     Verified,
@@ -88,6 +89,7 @@ def event_of(kind: type, life: Life, dice: int) -> Event:
         Stopped: lambda: Stopped(list(StopCause)[dice % len(StopCause)], reason),
         CancelAsked: lambda: CancelAsked("ann"),
         WorkerLost: lambda: WorkerLost(reason),
+        Stranded: lambda: Stranded(reason),
         Resolved: lambda: Resolved(list(Resolution)[dice % len(Resolution)], "ann", reason, flag),
     }
     assert set(made) == set(get_args(Event))
@@ -211,6 +213,7 @@ def _samples(kind: type) -> list[Event]:
         Stopped: [Stopped(cause, "x") for cause in StopCause],
         CancelAsked: [CancelAsked("x")],
         WorkerLost: [WorkerLost("x")],
+        Stranded: [Stranded("x")],
         Resolved: [Resolved(r, "x", "y") for r in Resolution],
     }
     assert set(every) == set(get_args(Event))
@@ -340,3 +343,15 @@ def test_what_a_person_decides_counts_more_than_an_older_wish_to_cancel() -> Non
     going, _ = advance(escalated, Resolved(Resolution.RETRY, "person:ann", "try again"))
     after, _ = advance(going, Claimed(going.segment_no))
     assert after.state is TaskState.RUNNING
+
+
+def test_a_task_whose_machine_is_lost_goes_to_a_person_and_goes_on_when_it_is_back() -> None:
+    for state in (TaskState.QUEUED, TaskState.DELAYED, TaskState.WAITING_RETRY):
+        lost, commands = advance(life(state), Stranded("no worker of 'alpha' for 300 s"))
+        assert (lost.state, lost.reason) == (TaskState.ESCALATED, "no worker of 'alpha' for 300 s")
+        assert not any(isinstance(command, EnqueueSegment) for command in commands)
+        back, commands = advance(lost, Resolved(Resolution.CONTINUE, "person:ann", "it is back"))
+        assert back.state is TaskState.QUEUED
+        assert EnqueueSegment(back.segment_no, 0.0) in commands
+    with pytest.raises(Conflict):
+        advance(life(TaskState.RUNNING), Stranded("x"))
