@@ -100,8 +100,8 @@ class Machines:
                     worker = next((one for one in found if (one["host"], one["pid"]) == (name, pid)), None)
                     fits = worker is not None and (worker["idle_because"] is not None) is idle
                     if worker is not None and fits and sha256 in (None, worker["config_sha256"]):
-                        found: dict[str, Any] = worker
-                        return found
+                        known: dict[str, Any] = worker
+                        return known
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
             raise TimeoutError(f"{worker}\n{(self.root / f'{name}.log').read_text()[-2000:]}") from error
