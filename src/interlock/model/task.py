@@ -116,15 +116,17 @@ class Ancestor:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a task comes from that another one brought about.
+    """Where a task comes from that no one asked for anew.
 
     Attributes:
-        parent_id: that task.
+        retry_of: the task that is tried again.
+        parent_id: the task that brought this one about.
         call_id: its call that gives this one away; None for one that takes its effects back.
         lineage: the tasks above, the nearest first.
     """
 
-    parent_id: str
+    retry_of: str | None = None
+    parent_id: str | None = None
     call_id: str | None = None
     lineage: tuple[Ancestor, ...] = ()
 

@@ -5,12 +5,15 @@ does the same once a second, so that a crash in between only costs that second.
 """
 
 import contextlib
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from interlock.config import LimitsConfig, Project
 from interlock.guardrails import DELEGATE, plan_undo
 from interlock.model import (
     Ancestor,
+    Call,
     CallState,
     CancelAsked,
     ChildrenEnded,
@@ -30,38 +33,36 @@ from interlock.store import Database, Transaction, call_rows, family_rows, task_
 SHORTEST_S = 1.0
 
 
-async def hand_over(tx: Transaction, project: Project, lease: Lease) -> int:
+async def hand_over(tx: Transaction, project: Project, lease: Lease, limits: LimitsConfig) -> int:
     """Make a task of each call that gives work away and has none yet; how many such tasks of the run are not done.
 
-    The parent's row is locked, so each call gives one task, however often this is done.
+    The parent's row is locked, so each call gives one task, however often this is done. `limits` are the parent's.
     """
     parent = await task_rows.get(tx, lease.task_id)
+    origin = Origin(parent_id=parent.id, lineage=(ancestor_of(parent, limits), *parent.lineage))
     for call in await call_rows.in_state(tx, parent.id, CallState.STARTED):
         mine = call.tool == str(DELEGATE) and call.run_no == lease.run_no
         if mine and await family_rows.child_of_call(tx, call.id) is None:
-            await _make(tx, project, parent, call.id, call.args)
+            await _make(tx, project, parent, replace(origin, call_id=call.id), call.args)
     return await family_rows.open_children(tx, parent.id, lease.run_no)
 
 
-async def _make(tx: Transaction, project: Project, parent: Task, call_id: str, args: dict[str, Any]) -> None:
-    agent = project.config.agents[str(args["agent"])]
+async def _make(tx: Transaction, project: Project, parent: Task, origin: Origin, args: dict[str, Any]) -> None:
     request = TaskRequest(
         agent=str(args["agent"]),
         text=str(args["text"]),
         inputs=dict(args.get("inputs") or {}),
         priority=parent.priority,
-        dedupe_key=f"call:{call_id}",
+        dedupe_key=f"call:{origin.call_id}",
         tainted=parent.tainted,
     )
     left_s = max(SHORTEST_S, parent.limits.max_duration_s - parent.worked_s)
-    origin = Origin(parent.id, call_id, (ancestor_of(parent, project), *parent.lineage))
-    await admit(tx, project, request, limits_of(agent, left_s), f"agent:{parent.agent}", origin)
+    limits = limits_of(project.config.agents[request.agent], left_s)
+    await admit(tx, project, request, limits, f"agent:{parent.agent}", origin)
 
 
-def ancestor_of(task: Task, project: Project) -> Ancestor:
+def ancestor_of(task: Task, limits: LimitsConfig) -> Ancestor:
     """A task as the ones below it see it: with what they may use together."""
-    agent = project.config.agents.get(task.agent)
-    limits = agent.limits if agent is not None else LimitsConfig()
     return Ancestor(
         task.id,
         task.agent,
@@ -86,13 +87,17 @@ async def take_back(tx: Transaction, project: Project, task: Task) -> bool:
         return False
     if plan.impossible or any(call.before is None for call in plan.steps):
         return False
-    begun = await admit_undo(tx, project, plan, (task.id, None), f"agent:{task.agent}", Origin(task.id))
+    begun = await admit_undo(tx, project, plan, (task.id, None), f"agent:{task.agent}", Origin(parent_id=task.id))
     return begun.created
 
 
 async def no_effect_left(tx: Transaction, task_id: str) -> bool:
     """Whether a task, and those that it gave away, left nothing behind."""
-    calls = await family_rows.calls_of_family(tx, task_id)
+    return none_left(await family_rows.calls_of_family(tx, task_id))
+
+
+def none_left(calls: Iterable[Call]) -> bool:
+    """Whether none of these calls has left an effect behind."""
     return not any(call.is_effect and call.undo is not UndoState.RESTORED for call in calls)
 
 

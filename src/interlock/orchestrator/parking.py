@@ -19,10 +19,7 @@ async def release_parked(database: Database, config: Config) -> int:
             first = await parking_rows.first_parked(tx, agent, await _places(tx, room, agent))
             for task_id in first:
                 task = await task_rows.get(tx, task_id)
-                obstacle = await parking_rows.obstacle(tx, task, room)
-                if obstacle is not None and task.lineage:
-                    continue  # perhaps only what stands above it is halted
-                if obstacle is not None:
+                if await parking_rows.obstacle(tx, task, room) is not None:
                     break  # what keeps one of an agent keeps all of them
                 await handle(tx, task_id, Released())
                 released += 1

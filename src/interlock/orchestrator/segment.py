@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interlock import agent
-from interlock.config import AgentConfig, CheckConfig, Project, fault_point
+from interlock.config import AgentConfig, CheckConfig, LimitsConfig, Project, fault_point
 from interlock.guardrails import Gate, Subject, Thinker, contract_of, doubt
 from interlock.model import (
     FINAL_STATES,
@@ -43,7 +43,7 @@ from interlock.model import (
     Verified,
 )
 from interlock.orchestrator.events import Along, handle, move_on
-from interlock.orchestrator.families import hand_over, no_effect_left, take_back, tell_parent
+from interlock.orchestrator.families import hand_over, none_left, take_back, tell_parent
 from interlock.orchestrator.history import History
 from interlock.orchestrator.in_hand import HAND_OVER_S, LET_GO_S, Active, Ended, look_at, overdue
 from interlock.orchestrator.judge import SecondAgent
@@ -55,6 +55,7 @@ from interlock.store import (
     Known,
     Transaction,
     call_rows,
+    family_rows,
     parking_rows,
     segment_rows,
     task_rows,
@@ -100,7 +101,7 @@ class Segments:
             await self._let_others_in()
         if status in FINAL_STATES or not isinstance(ended.event, Parked | Stopped):
             await self.gate.release(lease)  # else the run goes on elsewhere or later, with what it has there
-        if known.task.parent_id is not None:
+        if known.task.parent_id is not None and status in FINAL_STATES:
             await tell_parent(self.database, known.task)
         return {"status": status}
 
@@ -206,12 +207,11 @@ class Segments:
         """
         try:
             async with self.database.transaction() as tx:
-                calls = await call_rows.of_task(tx, lease.task_id)
-                clean = await no_effect_left(tx, lease.task_id)
+                calls = await family_rows.calls_of_family(tx, lease.task_id)
         except Unavailable:
             return False, False
-        refused = any(c.run_no == lease.run_no and c.state in (CallState.DENIED, CallState.EXPIRED) for c in calls)
-        return clean, refused
+        own = [call for call in calls if (call.task_id, call.run_no) == (lease.task_id, lease.run_no)]
+        return none_left(calls), any(call.state in (CallState.DENIED, CallState.EXPIRED) for call in own)
 
     async def _end(self, lease: Lease, task: Task, ended: Ended, worked_s: float) -> str:
         """Commit how the segment ended; while the database is away, keep trying for a minute."""
@@ -243,7 +243,7 @@ class Segments:
         Decisions lock the task first as well, so none can fall between this look and the new state.
         """
         if isinstance(event, Parked):
-            children = await hand_over(tx, self.project, lease)
+            children = await hand_over(tx, self.project, lease, await self._limits(tx, lease))
             return Parked(await call_rows.open_approvals(tx, lease.task_id), children)
         if isinstance(event, RunFailed) and event.failure is Failure.WRONG and not event.clean:
             task = await task_rows.get(tx, lease.task_id)
@@ -360,10 +360,18 @@ class Segments:
 
     async def _agents(self, task: Task) -> Mapping[str, AgentConfig]:
         """The agents as they were configured when the task was submitted."""
+        async with self.database.transaction() as tx:
+            return await self._agents_of(tx, task)
+
+    async def _limits(self, tx: Transaction, lease: Lease) -> LimitsConfig:
+        """Those of the agent of a task."""
+        task = await task_rows.get(tx, lease.task_id)
+        return (await self._agents_of(tx, task))[task.agent].limits if task.kind is TaskKind.AGENT else LimitsConfig()
+
+    async def _agents_of(self, tx: Transaction, task: Task) -> Mapping[str, AgentConfig]:
         if task.config_sha256 == self.project.sha256 or task.kind is TaskKind.UNDO:
             return self.project.config.agents
-        async with self.database.transaction() as tx:
-            stored = await version_rows.content(tx, task.config_sha256)
+        stored = await version_rows.content(tx, task.config_sha256)
         if stored is None:
             return self.project.config.agents
         return {name: AgentConfig.model_validate(body) for name, body in stored["agents"].items()}

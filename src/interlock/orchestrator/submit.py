@@ -36,6 +36,7 @@ from interlock.store import (
 MAX_TEXT_CHARS = 100_000
 UNDO_AGENT = "undo"
 HINT = "interlock submit --help"
+_ASKED = Origin()
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,12 @@ async def admit(
     request: TaskRequest,
     limits: TaskLimits,
     by: str,
-    origin: Origin | str | None = None,
+    origin: Origin = _ASKED,
 ) -> Submitted:
     """Make a task of a checked request in an open transaction, or give the equal one that is not final.
 
     It is one statement, so it needs no transaction but the one that a statement is. Submits of the same moment do not
-    see each other in the backlog. `origin` is what brought it about: a task above, or the one that is tried again.
+    see each other in the backlog. `origin` is what brought it about, if nobody asked for it.
 
     Raises:
         BacklogFull: too many tasks of the agent wait.
@@ -135,10 +136,9 @@ def admission_of(
     request: TaskRequest,
     limits: TaskLimits,
     by: str,
-    origin: Origin | str | None = None,
+    origin: Origin = _ASKED,
 ) -> Admission:
     """All that a task begins with."""
-    retry_of, above = (origin, None) if isinstance(origin, str) else (None, origin)
     delay_s = max(0.0, (request.not_before - now).total_seconds()) if request.not_before else 0.0
     reason = (
         f"waits until {request.not_before:%Y-%m-%d %H:%M:%S %Z}" if delay_s and request.not_before else "in the queue"
@@ -146,22 +146,22 @@ def admission_of(
     key = dedupe_key_of(request)
     agent = None if request.kind is TaskKind.UNDO else project.config.agents.get(request.agent)
     host = request.host if agent is None else host_of(agent, project.config)
-    new = NewTask(
-        new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, retry_of, above, host
-    )
+    new = NewTask(new_id(), request, key, limits, project.sha256, by, first_state(delay_s), reason, origin, host)
     detail = {
         "agent": request.agent,
         "kind": request.kind,
         "priority": request.priority,
         "request_sha256": canonical_sha256({"text": request.text, "inputs": request.inputs}),
         "config_sha256": project.sha256,
-        **({"parent": above.parent_id, "parent_call": above.call_id} if above else {}),
+        **({"parent": origin.parent_id, "parent_call": origin.call_id} if origin.parent_id else {}),
     }
     # A queue without a bound only hides that nobody keeps up.
     return Admission(
         new,
         compose(AuditEntry("task.submitted", by, {"task": new.id}, detail), now),
-        backlog=agent.backlog if agent is not None and request.kind is TaskKind.AGENT and above is None else None,
+        backlog=agent.backlog
+        if agent is not None and request.kind is TaskKind.AGENT and origin.parent_id is None
+        else None,
         timeout_s=None if request.kind is TaskKind.OUTSIDE else limits.max_duration_s + BACKSTOP_S,
         delay_s=delay_s,
     )
@@ -206,7 +206,7 @@ async def admit_undo(
     plan: UndoPlan,
     target: tuple[str, str | None],
     by: str,
-    origin: Origin | None = None,
+    origin: Origin = _ASKED,
 ) -> Submitted:
     """Take in the reversal of what a plan can take back."""
     host = (await task_rows.get(tx, target[0])).host
@@ -246,4 +246,6 @@ async def submit_again(database: Database, project: Project, task_id: str, by: s
             raise UnknownAgent(f"the agent '{task.agent}' of that task is not configured any more")
         outside, checks = bool(body.get("tainted")), tuple(body.get("checks") or ())
         request = TaskRequest(task.agent, body["text"], body["inputs"], task.priority, tainted=outside, checks=checks)
-        return await admit(tx, project, request, limits_of(agent, task.limits.max_duration_s), by, task.id)
+        return await admit(
+            tx, project, request, limits_of(agent, task.limits.max_duration_s), by, Origin(retry_of=task.id)
+        )

@@ -29,8 +29,8 @@ FORGET_AFTER_S = 3 * 86_400.0
 async def housekeeping(database: Database, host: Host, project: Project) -> None:
     """What any process of the fleet does for all.
 
-    Take over from the dead, expire questions, let those go on that were set aside or
-    waited for other tasks, forget old segments.
+    Take over from the dead, expire questions, let those go on that were set aside or waited for other tasks, give up those
+    whose machine is lost, forget old segments.
     """
     rounds = 0
     while True:
@@ -75,13 +75,10 @@ class Worker:
     presence: Presence
     concurrency: int
 
-    async def run(self, stop: asyncio.Event) -> bool:
+    async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop, then drain: let segments end for a while, then hand the rest over.
 
         It leaves as well when another version of the configuration was applied.
-
-        Returns:
-            Whether it left for that.
 
         Raises:
             DatabaseUnavailable: the database stayed away, so that this worker no longer counts as alive.
@@ -107,7 +104,6 @@ class Worker:
             for chore in chores:
                 if chore.done() and not chore.cancelled():
                     chore.result()
-            return moving.done() and not stop.is_set()
         finally:
             await self._leave(chores)
 

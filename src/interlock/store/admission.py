@@ -85,7 +85,6 @@ def _params(tx: Transaction, admission: Admission) -> Params:
     starts_at = max(now, request.not_before) if request.not_before else now
     body, seal = request_json(request), tx.sealer.seal
     origin = new.origin
-    lineage = origin.lineage if origin else ()
     delayed, timeout_s = admission.delay_s > 0, admission.timeout_s
     return {
         "id": new.id,
@@ -101,13 +100,13 @@ def _params(tx: Transaction, admission: Admission) -> Params:
         "limits": Jsonb(asdict(new.limits)),
         "config": new.config_sha256,
         "by": new.submitted_by,
-        "retry_of": new.retry_of,
+        "retry_of": origin.retry_of,
         "not_before": request.not_before,
         "tainted": request.tainted,
-        "parent": origin.parent_id if origin else None,
-        "parent_call": origin.call_id if origin else None,
-        "lineage": Jsonb([asdict(above) for above in lineage]),
-        "above": [scope for above in lineage for scope in (above.scope, f"agent:{above.agent}")],
+        "parent": origin.parent_id,
+        "parent_call": origin.call_id,
+        "lineage": Jsonb([asdict(above) for above in origin.lineage]),
+        "above": [scope for above in origin.lineage for scope in (above.scope, f"agent:{above.agent}")],
         "host": new.host,
         "now": now,
         "backlog": admission.backlog,

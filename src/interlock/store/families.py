@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from interlock.model import Call, Task
 from interlock.store.calls import call_of
-from interlock.store.database import Transaction
+from interlock.store.database import Row, Transaction
 from interlock.store.tasks import task_of
 
 AT_ONCE = 200
@@ -58,16 +58,22 @@ async def waiting_for_nothing(tx: Transaction, parent_id: str | None = None) -> 
 
 
 async def left_over(tx: Transaction) -> list[tuple[str, str]]:
-    """Tasks that nobody waits for any more, with why: what gave them away is over, is cancelled, or began a new run."""
+    """Tasks that nobody waits for any more, with why: what gave them away is over, is cancelled, or began another run."""
     rows = await tx.rows(
-        "select t.id, p.state, p.cancel_requested, p.run_no from task t join task p on p.id = t.parent_id"
-        " join call c on c.id = t.parent_call"
+        "select t.id, p.state, p.cancel_requested, c.run_no < p.run_no as tried_again"
+        " from task t join task p on p.id = t.parent_id join call c on c.id = t.parent_call"
         " where t.parent_id is not null and t.state not in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')"
         " and not t.cancel_requested and (p.cancel_requested or c.run_no < p.run_no"
         "   or p.state in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')) limit %s",
         [AT_ONCE],
     )
-    return [(str(row["id"]), f"is {row['state']}" if not row["cancel_requested"] else "is cancelled") for row in rows]
+    return [(str(row["id"]), _why_left(row)) for row in rows]
+
+
+def _why_left(row: Row) -> str:
+    if row["cancel_requested"]:
+        return "is cancelled"
+    return "began another run" if row["tried_again"] else f"is {row['state']}"
 
 
 async def calls_of_family(tx: Transaction, task_id: str) -> list[Call]:

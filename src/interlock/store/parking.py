@@ -104,9 +104,13 @@ async def parked_agents(tx: Transaction) -> list[str]:
 
 
 async def first_parked(tx: Transaction, agent: str, limit: int) -> list[str]:
-    """Tasks of an agent that were set aside, in the order of the queue; those that somebody else looks at are left out."""
+    """Tasks of an agent that were set aside, in the order of the queue; those that somebody else looks at are left out.
+
+    So are those that a halt of an agent above keeps: it keeps no other task of the agent.
+    """
     rows = await tx.rows(
         "select id from task where parked is not null and state = 'queued' and agent = %s"
+        " and not exists (select 1 from halt h where h.scope = any(task.above))"
         " order by virtual_deadline, id limit %s for update skip locked",
         [agent, limit],
     )

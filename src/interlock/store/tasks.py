@@ -2,7 +2,7 @@
 
 import datetime
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from interlock.model import (
@@ -38,8 +38,7 @@ class NewTask:
     submitted_by: str
     state: TaskState
     reason: str
-    retry_of: str | None = None
-    origin: Origin | None = None
+    origin: Origin = field(default_factory=Origin)
     host: str | None = None
 
 
@@ -244,7 +243,7 @@ async def over_among(tx: Transaction, task_ids: list[str]) -> set[str]:
         "select i.id from unnest(%s::uuid[]) as i(id) left join task t on t.id = i.id"
         " where t.id is null or t.state in ('completed', 'failed', 'cancelled', 'timed_out', 'rejected')"
         " or t.parked = 'halt' and exists (select 1 from halt h"
-        " where h.stops and h.scope in ('all', 'agent:' || t.agent))",
+        " where h.stops and h.scope = any(array['all', 'agent:' || t.agent] || t.above))",
         [task_ids],
     )
     return {str(row["id"]) for row in rows}

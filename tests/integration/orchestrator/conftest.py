@@ -19,6 +19,8 @@ from interlock.model import VERSION
 from interlock.store import parse_dsn
 from interlock.testing.postgres import TestPostgres, open_database
 
+from .fleet import WorkerFleet, fleet_of
+
 PERSON = "person:ann"
 FINAL = ("completed", "failed", "cancelled", "timed_out", "rejected")
 RESTING = (*FINAL, "escalated", "waiting_approval")
@@ -42,7 +44,7 @@ def call(step: str, tool: str, **args: Any) -> dict[str, Any]:
     return {"id": step, "call": tool, "args": args}
 
 
-def append(step: str, tool: str = "log.append", delay_s: float = 0.0) -> dict[str, Any]:
+def append(step: str, tool: str = "log.append", delay_s: float | str = 0.0) -> dict[str, Any]:
     """A step with an effect; its key is the task's, and the step."""
     return call(step, tool, key="{{ inputs.key }}/" + step, text="x", delay_s=delay_s)
 
@@ -141,6 +143,20 @@ async def house(interlock_postgres: TestPostgres, tmp_path_factory: pytest.TempP
     playbooks = {name: {"steps": steps, "result": "done"} for name, steps in PLAYBOOKS.items()}
     async with house_of(interlock_postgres, folder, config, playbooks) as built:
         yield built
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dock(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerFleet]:
+    """Where worker processes are started, for all tests of a module."""
+    async with fleet_of(tmp_path_factory.mktemp("stage")) as built:
+        yield built
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fleet(dock: WorkerFleet) -> AsyncIterator[WorkerFleet]:
+    """No workers at first, none afterwards."""
+    yield dock
+    await dock.empty()
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ PATIENCE_S = 40.0
 
 
 @dataclass
-class Fleet:
+class WorkerFleet:
     """Worker processes, the control plane, and the tool server's log."""
 
     control: Control
@@ -75,7 +75,7 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet_of(folder: Path) -> AsyncIterator[Fleet]:
+async def fleet_of(folder: Path) -> AsyncIterator[WorkerFleet]:
     """A database and a project without workers."""
     stage = Stage(folder)
     stage.build(concurrency=2)
@@ -85,7 +85,7 @@ async def fleet_of(folder: Path) -> AsyncIterator[Fleet]:
         workers = Workers(stage)
         try:
             await workers.open()
-            yield Fleet(control, stage, workers)
+            yield WorkerFleet(control, stage, workers)
         finally:
             await workers.close()
     await asyncio.to_thread(stage.clear)

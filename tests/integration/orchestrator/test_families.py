@@ -29,10 +29,12 @@ PLAYBOOKS: dict[str, dict[str, Any]] = {
     "quiet-part": {"steps": [{"set": {"begun": True}}], "result": "done"},
     "slow-part": {"steps": [append("p", delay_s=30.0)], "result": "done"},
     "asking-part": {"steps": [append("b", "log.append_keyed")], "result": "done"},
+    "lone": {"steps": [append("p", delay_s="{{ inputs.delay_s | default(30) }}")], "result": "done"},
     "broken-part": {"steps": [{"fail": "it can't be done"}], "result": "done"},
     "boss": {"steps": [append("a"), give("d", "part")], "result": SAID},
     "boss-of-slow": {"steps": [give("d", "slow-part")], "result": SAID},
     "boss-of-asking": {"steps": [give("d", "asking-part")], "result": SAID},
+    "boss-of-lone": {"steps": [give("d", "lone")], "result": SAID},
     "boss-of-broken": {"steps": [give("d", "broken-part")], "result": SAID},
     "deep": {"steps": [give("d", "deep")], "result": SAID},
     "busy": {"steps": [give("c", "quiet-part"), give("b", "quiet-part"), give("d", "quiet-part")], "result": SAID},
@@ -55,10 +57,12 @@ def configured(log: Path) -> dict[str, Any]:
     tools = ["files.*", "log.*"]
     agents: dict[str, Any] = {name: {"model": f"playbook:{name}", "tools": tools, "limits": FAST} for name in PLAYBOOKS}
     for boss, part in {
-        "boss": "part", "boss-of-slow": "slow-part", "boss-of-asking": "asking-part", "boss-of-broken": "broken-part",
+        "boss": "part", "boss-of-slow": "slow-part", "boss-of-asking": "asking-part", "boss-of-lone": "lone",
+        "boss-of-broken": "broken-part",
         "deep": "deep", "busy": "quiet-part", "asked-boss": "part", "frugal": "greedy", "careless-boss": "writing-part",
     }.items():  # fmt: skip
         agents[boss]["delegates"] = [part]
+    agents["lone"]["concurrency"] = 1
     agents["deep"]["limits"] = {**FAST, "depth": 2}
     agents["busy"]["limits"] = {**FAST, "children": 2}
     agents["frugal"]["limits"] = {**FAST, "calls_per_minute": 3}
@@ -196,6 +200,27 @@ async def test_a_halt_of_the_agent_above_stops_those_below(house: House) -> None
     finally:
         await house.control.halt("agent:boss-of-slow", None, PERSON)
     await house.control.cancel(task_id, PERSON)
+    await house.rest(child["id"], "cancelled")
+
+
+async def test_one_that_a_halt_from_above_keeps_is_in_nobodys_way(house: House) -> None:
+    """Its agent has one place, and others wait for that."""
+    await house.control.halt("agent:boss-of-lone", "fire", PERSON)
+    try:
+        kept = await house.submit("boss-of-lone", "kept")
+        assert (await house.rest(kept, "queued"))["state"] == "queued"
+        await house.control.halt("agent:boss-of-lone", None, PERSON)
+        child = await child_of(house, kept)
+        await house.rest(child["id"], "running")
+        await house.control.halt("agent:boss-of-lone", "fire", PERSON, stops=True)
+        await house.rest(child["id"], "queued")
+        first, second = [await house.submit("lone", key, inputs={"key": key, "delay_s": 0}) for key in ("one", "two")]
+        for task_id in (first, second):
+            assert (await house.rest(task_id, "completed"))["state"] == "completed"
+        assert (await house.control.task(child["id"]))["state"] == "queued"
+    finally:
+        await house.control.halt("agent:boss-of-lone", None, PERSON)
+    await house.control.cancel(kept, PERSON)
     await house.rest(child["id"], "cancelled")
 
 

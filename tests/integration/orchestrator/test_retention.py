@@ -18,7 +18,7 @@ import pytest
 
 from interlock import audit
 from interlock.app import Control, Fleet, apply_version
-from interlock.config import ManualClock, Project, load_project, new_id
+from interlock.config import LimitsConfig, ManualClock, Project, load_project, new_id
 from interlock.guardrails import keep_artifacts
 from interlock.model import (
     ActionClass,
@@ -300,7 +300,7 @@ async def test_an_undo_keeps_its_task_and_then_the_bytes_that_it_names(stage: St
 async def given_away(stage: Stage, parent: Task) -> Task:
     """A task that a call of another one gave away."""
     request = TaskRequest("quick", "a part", dedupe_key=new_id())
-    origin = Origin(parent.id, new_id(), (ancestor_of(parent, stage.project),))
+    origin = Origin(parent_id=parent.id, call_id=new_id(), lineage=(ancestor_of(parent, LimitsConfig()),))
     async with stage.database.transaction() as tx:
         return (await admit(tx, stage.project, request, TaskLimits(), PERSON, origin)).task
 
@@ -469,7 +469,7 @@ async def test_a_row_that_stays_locked_delays_it_and_nothing_is_half_done(stage:
 PROGRAM = """
 import asyncio, datetime, sys
 from pathlib import Path
-from interlock.config import ManualClock, load_project
+from interlock.config import LimitsConfig, ManualClock, load_project
 from interlock.orchestrator import forget_old
 from interlock.testing.postgres import open_database
 

@@ -4,35 +4,20 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from tests.torture.stage import gone
 
 from interlock.app import this_host
 from interlock.orchestrator import reap
 
-from .fleet import PATIENCE_S, PERSON, Fleet, fleet_of
+from .fleet import PATIENCE_S, PERSON, WorkerFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 TAKEOVER_S = 10.0  # 5 on a machine that is not busy
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    async with fleet_of(tmp_path_factory.mktemp("stage")) as built:
-        yield built
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def fleet(house: Fleet) -> AsyncIterator[Fleet]:
-    """No workers at first, none afterwards."""
-    yield house
-    await house.empty()
-
-
-async def test_what_a_killed_worker_held_goes_on_elsewhere_within_seconds(fleet: Fleet) -> None:
+async def test_what_a_killed_worker_held_goes_on_elsewhere_within_seconds(fleet: WorkerFleet) -> None:
     task_id = await fleet.submit("probed", "killed", 2.0)
     await fleet.spawn()
     await fleet.called(task_id)
@@ -49,7 +34,7 @@ async def test_what_a_killed_worker_held_goes_on_elsewhere_within_seconds(fleet:
     assert "call.taken_over" in await fleet.events(task_id)
 
 
-async def test_a_stopped_worker_loses_its_run_and_its_late_result_is_refused(fleet: Fleet) -> None:
+async def test_a_stopped_worker_loses_its_run_and_its_late_result_is_refused(fleet: WorkerFleet) -> None:
     task_id = await fleet.submit("plain", "zombie", 2.0)
     zombie = await fleet.spawn()
     await fleet.called(task_id)
@@ -79,7 +64,7 @@ async def test_a_stopped_worker_loses_its_run_and_its_late_result_is_refused(fle
     assert keys == ["zombie/a", "zombie/b", "zombie/c"]
 
 
-async def test_a_worker_that_is_only_slow_keeps_its_run(fleet: Fleet) -> None:
+async def test_a_worker_that_is_only_slow_keeps_its_run(fleet: WorkerFleet) -> None:
     task_id = await fleet.submit("plain", "slow", 1.0)
     worker = await fleet.spawn()
     await fleet.called(task_id)
@@ -93,7 +78,7 @@ async def test_a_worker_that_is_only_slow_keeps_its_run(fleet: Fleet) -> None:
     assert (view["crashes"], fleet.stage.count("slow/a")) == (0, 1)
 
 
-async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_the_others(fleet: Fleet) -> None:
+async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_the_others(fleet: WorkerFleet) -> None:
     """A session that holds a task's row is what a process leaves that is stopped within a transaction."""
     stuck, free = await fleet.submit("plain", "stuck", 3.0), await fleet.submit("probed", "free", 1.0)
     first = await fleet.spawn()
@@ -110,7 +95,9 @@ async def test_one_that_was_stopped_in_the_middle_of_a_commit_does_not_hold_up_t
         assert [fleet.stage.count(f"{key}/{place}") for place in "abc"] == [1, 1, 1]
 
 
-async def test_what_a_worker_sent_before_it_was_given_up_is_in_doubt_however_the_check_answers(fleet: Fleet) -> None:
+async def test_what_a_worker_sent_before_it_was_given_up_is_in_doubt_however_the_check_answers(
+    fleet: WorkerFleet,
+) -> None:
     """The declared check would say "not done", and a moment later it would be done: the tool server still works."""
     worker = await fleet.spawn()
     task_id = await fleet.submit("probed", "given-up", 6.0)
@@ -129,7 +116,7 @@ async def test_what_a_worker_sent_before_it_was_given_up_is_in_doubt_however_the
     assert [fleet.stage.count(f"given-up/{place}") for place in "abc"] == [1, 1, 1]
 
 
-async def test_a_worker_that_is_told_to_go_hands_over_and_nothing_is_done_twice(fleet: Fleet) -> None:
+async def test_a_worker_that_is_told_to_go_hands_over_and_nothing_is_done_twice(fleet: WorkerFleet) -> None:
     task_id = await fleet.submit("probed", "drained", 1.5)
     worker = await fleet.spawn()
     await fleet.called(task_id)

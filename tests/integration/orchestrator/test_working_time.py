@@ -2,17 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from tests.torture.stage import Dice
 
 from interlock.app import this_host
 from interlock.orchestrator import reap
 from interlock.store import task_rows
 
-from .fleet import PATIENCE_S, Fleet, fleet_of
+from .fleet import PATIENCE_S, WorkerFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 LIMIT_S = 3.0
@@ -21,19 +19,7 @@ CALL_S = 9.0
 FINAL = ("completed", "failed", "cancelled", "timed_out", "escalated")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    async with fleet_of(tmp_path_factory.mktemp("stage")) as built:
-        yield built
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def fleet(house: Fleet) -> AsyncIterator[Fleet]:
-    yield house
-    await house.empty()
-
-
-async def held(fleet: Fleet, task_id: str) -> bool:
+async def held(fleet: WorkerFleet, task_id: str) -> bool:
     """Wait until a worker has the task; False when it is over instead."""
     async with asyncio.timeout(PATIENCE_S):
         while (state := (await fleet.control.task(task_id))["state"]) != "running":
@@ -44,7 +30,7 @@ async def held(fleet: Fleet, task_id: str) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1])
-async def test_killed_workers_use_the_time_up_together_and_the_call_ends_with_it(fleet: Fleet, seed: int) -> None:
+async def test_killed_workers_use_the_time_up_together_and_the_call_ends_with_it(fleet: WorkerFleet, seed: int) -> None:
     dice, key, worked_s, kills = Dice(seed), f"killed-{seed}", 0.0, 0
     task_id = await fleet.submit("probed", key, CALL_S, max_duration=f"{LIMIT_S}s")
     sent_s = time.monotonic()
@@ -76,7 +62,9 @@ async def test_killed_workers_use_the_time_up_together_and_the_call_ends_with_it
     assert fleet.stage.count(f"{key}/a") == 0, "the tool worked on for a task that was over"
 
 
-async def test_a_task_that_is_cancelled_while_nobody_has_it_ends_the_call_that_a_dead_worker_sent(fleet: Fleet) -> None:
+async def test_a_task_that_is_cancelled_while_nobody_has_it_ends_what_a_dead_worker_sent(
+    fleet: WorkerFleet,
+) -> None:
     task_id = await fleet.submit("probed", "gone", 4.0)
     first = await fleet.spawn()
     await fleet.called(task_id)
@@ -92,7 +80,7 @@ async def test_a_task_that_is_cancelled_while_nobody_has_it_ends_the_call_that_a
     assert fleet.stage.count("gone/a") == 0
 
 
-async def test_time_that_is_used_up_is_noticed_before_anything_begins(fleet: Fleet) -> None:
+async def test_time_that_is_used_up_is_noticed_before_anything_begins(fleet: WorkerFleet) -> None:
     task_id = await fleet.submit("probed", "spent", 0.0, max_duration="1m", delay="1s")
     async with fleet.control.database.transaction() as tx:
         await task_rows.add_worked(tx, task_id, 61.0)
@@ -102,7 +90,7 @@ async def test_time_that_is_used_up_is_noticed_before_anything_begins(fleet: Fle
     assert "working time of 60 s is used up" in view["state_reason"]
 
 
-async def test_the_time_between_a_death_and_its_discovery_is_nobodys_work(fleet: Fleet) -> None:
+async def test_the_time_between_a_death_and_its_discovery_is_nobodys_work(fleet: WorkerFleet) -> None:
     """All were dead for an hour: what counts ends with the last heartbeat."""
     task_id = await fleet.submit("probed", "late", 30.0)
     worker = await fleet.spawn()

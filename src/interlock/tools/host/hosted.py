@@ -164,7 +164,7 @@ class HostedTools:
     async def _meet(self) -> None:
         """Connect to the tool host that runs, if there is one and this process has not done so."""
         async with self._arriving:
-            if self._link is None and not self._left:
+            if (self._link is None or self._link.over) and not self._left:
                 with contextlib.suppress(OSError, ToolUnavailable, ConfigError):
                     self._link = await self._greet()
 
